@@ -1,0 +1,165 @@
+"""What every store can do, and the form in which a whole model enters and leaves it.
+
+`ModelGraph` is one model as Arrow tables, the way an ingest, an imported document or another store hands it over.
+`Store` is the protocol behind which the embedded DuckDB file and the Neo4j server stand; the address alone chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from circuitdb.pattern.model import Query
+
+Value = str | int | float | bool | None | list[float] | dict[str, Any]
+Row = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+"""Called with the name of the stage, the steps done and the steps in all."""
+
+
+@dataclass(frozen=True)
+class KernelBlock:
+    """Dense kernels between some units of a target layer and some of a source layer.
+
+    kernels: [target, source, y, x], float16. `targets` and `sources` are unit indices within the two layers.
+    `offset_y`, `offset_x`: position of `kernels[..., 0, 0]` from the target's centre, in source cells.
+    """
+
+    targets: npt.NDArray[np.int32]
+    sources: npt.NDArray[np.int32]
+    kernels: npt.NDArray[np.float16]
+    offset_y: float
+    offset_x: float
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All pairs of one segment, kept as edges or not.
+
+    weight, strength: [target, source], float32, indexed by unit index. `blocks` is empty unless every kernel is kept.
+    """
+
+    weight: npt.NDArray[np.float32]
+    strength: npt.NDArray[np.float32]
+    blocks: tuple[KernelBlock, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelGraph:
+    """One whole model.
+
+    The tables' columns are named as in the registry; a column that is absent is missing in every row. Units stand in
+    key order, by (depth, layer name by code point, index), and the others refer to them by their row number:
+
+    units     key, model, layer, depth and index need not be given beyond `layer`, `index`: layer (text), index (int32), ...
+    edges     source, target (int32, rows of `units`), kind, weight, ...
+    labels    unit (int32), label, source
+    maps      source, target (int32), map, score, self_score, mutual; at most one row a map and source
+    families  id (int32), layer, group, order, score;  members: family (int32), unit (int32), pose
+    segments  source_layer, target_layer, ...; `dense` holds the matrices, by (source layer, target layer)
+    """
+
+    model: Mapping[str, Value]
+    layers: pa.Table
+    units: pa.Table
+    edges: pa.Table
+    segments: pa.Table | None = None
+    labels: pa.Table | None = None
+    maps: pa.Table | None = None
+    families: pa.Table | None = None
+    members: pa.Table | None = None
+    dense: Mapping[tuple[str, str], Dense] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return str(self.model["name"])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on one search. `rows` and `seconds` of None are unbounded; `memory_mb` holds for the embedded store."""
+
+    rows: int | None = 1000
+    seconds: float | None = 60.0
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """One circuit as a store returns it: unit keys by name and, per edge, its ends and properties."""
+
+    model: str
+    units: Mapping[str, str | list[str]]
+    edges: Sequence[Row]
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search brought: the matches in order, whether more were left out and why, seconds, and the total if known."""
+
+    matches: Sequence[Match]
+    truncated: bool
+    seconds: float
+    stopped_by: Literal["rows", "seconds"] | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a store would answer: the compiled text, its parameters, and who evaluates each predicate."""
+
+    text: str
+    parameters: Mapping[str, Any] | Sequence[Any]
+    predicates: Sequence[Row]
+    count_text: str | None = None
+
+
+class Store(Protocol):
+    """A place where graphs are kept and searched."""
+
+    address: str
+
+    def write(self, graph: ModelGraph, *, replace: bool = False, progress: Progress | None = None) -> None:
+        """Write a model whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If a model of that name is there and `replace` is false.
+        CircuitdbError
+            If the store cannot be written.
+        """
+
+    def read(self, model: str) -> ModelGraph:
+        """A whole model as it was written."""
+
+    def delete(self, model: str) -> None:
+        """Delete a model and all that is its own."""
+
+    def models(self) -> list[Row]:
+        """Every model: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
+
+    def unit(self, key: str) -> Row | None:
+        """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
+
+    def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
+        """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
+
+    def find(self, query: Query, limits: Limits) -> Found:
+        """Search."""
+
+    def count(self, query: Query, limits: Limits) -> int:
+        """How many circuits match, without limits on rows."""
+
+    def explain(self, query: Query) -> Explanation:
+        """The compiled query."""
+
+    def close(self) -> None:
+        """Release the store."""
