@@ -1,0 +1,198 @@
+"""Results: circuits as a sequence of plain records that turn into tables and graphs.
+
+In come a store's matches, out come `Circuits`, which behaves like a list of `Circuit` and knows how the search went.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+from circuitdb.graph import split_key
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+Row = Mapping[str, Any]
+UnitReader = Callable[[str], Row | None]
+"""Returns a unit's properties by its key."""
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """One circuit that fits a motif.
+
+    motif: the motif's name, or None for a pattern without one. units: unit keys by their names in the motif, a list of
+    keys for a counted block's name. edges: rows with `source`, `target` (keys) and every property of the edge.
+    score: what the circuit is ranked by, or None.
+    """
+
+    motif: str | None
+    model: str
+    units: Mapping[str, str | list[str]]
+    edges: Sequence[Row]
+    score: float | None
+
+    def unit_keys(self) -> list[str]:
+        """The keys of all units, each once, in the motif's order."""
+        listed = ([unit] if isinstance(unit, str) else unit for unit in self.units.values())
+        return list(dict.fromkeys(key for keys in listed for key in keys))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The circuit as one object of the command's JSON."""
+        return {
+            "motif": self.motif,
+            "model": self.model,
+            "units": dict(self.units),
+            "edges": [dict(edge) for edge in self.edges],
+            "score": self.score,
+        }
+
+    def __repr__(self) -> str:
+        score = "" if self.score is None else f", score {self.score:.4g}"
+        units = ", ".join(f"{name}={short_names(unit)}" for name, unit in self.units.items())
+        return f"Circuit({self.motif or 'query'} in {self.model}: {units}{score})"
+
+
+class Circuits(Sequence[Circuit]):
+    """The circuits that a search found, in order.
+
+    query: what was searched for. store: address of the database. keep: the keep rule of the models searched, which
+    bounds what can be found. truncated: whether circuits were left out, and stopped_by the limit that did it.
+    total: how many there are in all, where that is known. seconds: how long the search took. warnings: sentences about
+    the query that do not keep it from running.
+    """
+
+    def __init__(
+        self,
+        circuits: Iterable[Circuit],
+        *,
+        query: str,
+        store: str,
+        keep: str,
+        seconds: float,
+        truncated: bool = False,
+        stopped_by: str | None = None,
+        total: int | None = None,
+        warnings: Sequence[str] = (),
+        read_unit: UnitReader,
+    ) -> None:
+        self._circuits = tuple(circuits)
+        self._read_unit = read_unit
+        self.query = query
+        self.store = store
+        self.keep = keep
+        self.seconds = seconds
+        self.truncated = truncated
+        self.stopped_by = stopped_by
+        self.total = total
+        self.warnings = tuple(warnings)
+
+    def __len__(self) -> int:
+        return len(self._circuits)
+
+    @overload
+    def __getitem__(self, index: int) -> Circuit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Circuit]: ...
+
+    def __getitem__(self, index: int | slice) -> Circuit | Sequence[Circuit]:
+        return self._circuits[index]
+
+    def __repr__(self) -> str:
+        of_all = "" if not self.truncated else f" of {'more' if self.total is None else self.total}"
+        head = f"{len(self)}{of_all} circuits in {self.seconds:.2f} s ({self.store}, keep {self.keep})"
+        shown = [f"  {circuit!r}" for circuit in self._circuits[:10]]
+        rest = [f"  … and {len(self) - 10} more"] if len(self) > 10 else []
+        return "\n".join([head, *shown, *rest])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a circuit: motif, model, score, and a column of unit keys for each name in the motif."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows()), columns=self.columns())
+
+    def columns(self) -> list[str]:
+        """The columns of the circuits as a table."""
+        names = dict.fromkeys(name for circuit in self._circuits for name in circuit.units)
+        return ["motif", "model", "score", *names]
+
+    def rows(self) -> Iterable[dict[str, Any]]:
+        """The circuits as rows of a table."""
+        for circuit in self._circuits:
+            yield {"motif": circuit.motif, "model": circuit.model, "score": circuit.score, **circuit.units}
+
+    def to_networkx(self) -> nx.MultiDiGraph[str]:
+        """All circuits as one graph.
+
+        Nodes are unit keys with the unit's properties, edges carry all their properties and are keyed by their kind, so
+        that an edge which several circuits share stands once. `graph["circuits"]` lists the circuits' units by name.
+        """
+        import networkx as nx
+
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
+            query=self.query, keep=self.keep, circuits=[dict(circuit.units) for circuit in self._circuits]
+        )
+        ends = (key for circuit in self._circuits for edge in circuit.edges for key in (edge["source"], edge["target"]))
+        units = (key for circuit in self._circuits for key in circuit.unit_keys())
+        for key in dict.fromkeys([*units, *ends]):
+            graph.add_node(key, **(self._read_unit(key) or {}))
+        for circuit in self._circuits:
+            for edge in circuit.edges:
+                properties = {name: value for name, value in edge.items() if name not in ("source", "target")}
+                graph.add_edge(edge["source"], edge["target"], key=edge["kind"], **properties)
+        return graph
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `circuitdb find --format json` prints."""
+        return {
+            "query": self.query,
+            "store": self.store,
+            "keep": self.keep,
+            "truncated": self.truncated,
+            "stopped_by": self.stopped_by,
+            "total": self.total,
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+            "circuits": [circuit.to_dict() for circuit in self._circuits],
+        }
+
+    def to_json(self) -> str:
+        """What `circuitdb find --format json` prints, as text."""
+        return to_json(self.to_dict())
+
+
+def short_name(key: str) -> str:
+    """A unit without its model, `mixed4c:447`."""
+    return key.partition("/")[2]
+
+
+def short_names(unit: str | Sequence[str]) -> str:
+    """A unit, or units, without the model; in a list the layer is written where it changes."""
+    keys = [unit] if isinstance(unit, str) else unit
+    names, before = [], None
+    for key in keys:
+        _, layer, index = split_key(key)
+        names.append(str(index) if layer == before else f"{layer}:{index}")
+        before = layer
+    return ", ".join(names)
+
+
+def to_json(value: Any) -> str:
+    """JSON text of rows; numbers that JSON cannot write (infinite, not a number) become null."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return value

@@ -1,0 +1,72 @@
+"""The `circuitdb` command.
+
+Each command parses its arguments, asks the `Database`, and prints what comes back. Commands of other packages, such as
+`ingest`, are found through the entry-point group `circuitdb.commands`. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated
+
+import typer
+
+from circuitdb import __version__
+from circuitdb.cli import browse, search
+from circuitdb.errors import CircuitdbError
+
+EXTENSIONS = "circuitdb.commands"
+"""Entry points of this group are functions that take the `typer.Typer` and add commands to it."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"circuitdb {__version__}")
+        raise typer.Exit
+
+
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A graph database of neural-network circuits with a motif language.
+
+    Start with `circuitdb demo`. Every command takes --help.
+    """
+
+
+def build_app() -> typer.Typer:
+    """The command with all its subcommands, those of installed extensions included."""
+    app = typer.Typer(
+        name="circuitdb",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_top)
+    for extension in sorted(entry_points(group=EXTENSIONS), key=lambda point: point.name):
+        _extend(app, extension)
+    search.add_commands(app)
+    browse.add_commands(app)
+    return app
+
+
+def _extend(app: typer.Typer, extension: EntryPoint) -> None:
+    try:
+        add_commands = extension.load()
+    except ImportError as error:
+        print(f"the commands of {extension.name!r} are left out: {error}", file=sys.stderr)
+    else:
+        add_commands(app)
+
+
+def main() -> None:
+    """Run the command; 0 when it ran, 2 for a mistake in the input, 1 for a failure."""
+    try:
+        build_app()()
+    except CircuitdbError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

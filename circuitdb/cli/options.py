@@ -1,0 +1,33 @@
+"""The options that commands share, and how a command says them.
+
+Other packages that add commands through the entry-point group `circuitdb.commands` take them from here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+DEFAULT_DATABASE = "circuits.duckdb"
+
+
+class Format(StrEnum):
+    """How results are written: tables for people, JSON and CSV for programs."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+DatabaseOption = Annotated[
+    str, typer.Option("--db", envvar="CIRCUITDB_URL", metavar="ADDRESS", help="The database, as zoo.duckdb.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Tables for people; JSON or CSV for programs.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no progress, no remarks.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines to try."""
+    return "Examples:\n\n" + "\n\n".join(lines)

@@ -1,0 +1,101 @@
+"""Writing results to standard output and remarks to standard error.
+
+In come rows, out go tables that fit the terminal, one JSON object, or CSV. A pipe gets tables as wide as they need,
+so that no line is broken where another program reads it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from circuitdb.circuits import to_json
+
+_PIPE_WIDTH = 10_000
+_PATIENCE_SECONDS = 1.0
+
+
+def console() -> Console:
+    """Standard output as a terminal, or as a pipe of any width."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def remark(text: str) -> None:
+    """Say something on standard error."""
+    print(text, file=sys.stderr)
+
+
+def write_json(value: Any) -> None:
+    """Print one JSON object."""
+    print(to_json(value))
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows as CSV with a header; lists are written with spaces between, what is missing as nothing."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_csv_cell(row.get(column)) for column in columns])
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return " ".join(str(entry) for entry in value)
+    return value
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table without lines. `columns` maps each heading to "left" or "right"."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading, side in columns.items():
+        made.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(plain(value)) for value in row))
+    return made
+
+
+def plain(value: Any) -> str:
+    """A value as people read it: four digits of a real number, nothing for what is missing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def natural_width(made: Table) -> int:
+    """Columns that a table takes where nothing limits it."""
+    return Measurement.get(Console(width=_PIPE_WIDTH), Console(width=_PIPE_WIDTH).options, made).maximum
+
+
+@contextmanager
+def patience(task: str, quiet: bool) -> Iterator[None]:
+    """Show on a terminal's standard error that work goes on, once it has taken a second."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    status = Console(stderr=True).status(task)
+    timer = threading.Timer(_PATIENCE_SECONDS, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()

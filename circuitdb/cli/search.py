@@ -1,0 +1,262 @@
+"""The commands that ask questions: find, count, explain, motifs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    Format,
+    FormatOption,
+    QuietOption,
+    examples,
+)
+from circuitdb.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from circuitdb.circuits import Circuits
+
+QueryArgument = Annotated[
+    str, typer.Argument(metavar="MOTIF|QUERY|FILE", help="A motif of the library, text of the language, or a file.")
+]
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", "-m", metavar="MODEL", help="Search this model; may be repeated.")
+]
+ParameterOption = Annotated[
+    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be repeated.")
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, help="How many circuits at most.", show_default="1000")
+]
+SecondsOption = Annotated[float, typer.Option("--seconds", min=0.001, help="How long to search at most.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(
+        epilog=examples(
+            "circuitdb find cross_inhibition --model inceptionv1 --limit 20",
+            "circuitdb find 'find { a +> b -| c } in alexnet, vgg16'",
+            "circuitdb find my.motif --param min_share=0.01 --format json",
+        )
+    )(find)
+    app.command(
+        epilog=examples(
+            "circuitdb count cross_inhibition --model inceptionv1",
+            "circuitdb count 'find { a +> b +> c }' --format json",
+        )
+    )(count)
+    app.command(
+        epilog=examples("circuitdb explain cross_inhibition", "circuitdb explain 'find { a +> b }' --format json")
+    )(explain)
+    app.command(epilog=examples("circuitdb motifs", "circuitdb motifs cross_inhibition"))(motifs)
+
+
+def find(
+    query: QueryArgument,
+    model: ModelOption = None,
+    param: ParameterOption = None,
+    limit: LimitOption = None,
+    seconds: SecondsOption = 60.0,
+    db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Search for circuits that fit a motif."""
+    from circuitdb.cli import output
+    from circuitdb.database import Database
+
+    parameters = parse_parameters(param or [])
+    with Database(db) as database, output.patience("searching", quiet):
+        circuits = database.find(query, model=model, limit=limit, seconds=seconds, **parameters)
+    match format:
+        case Format.JSON:
+            output.write_json(circuits.to_dict())
+        case Format.CSV:
+            output.write_csv(circuits.columns(), circuits.rows())
+        case Format.TABLE:
+            console = output.console()
+            console.print(_table_of(circuits, console.width))
+    if format is Format.TABLE and not quiet:
+        print(f"\n{_closing(circuits)}")
+    elif circuits.truncated:
+        output.remark(_closing(circuits))
+    if not quiet:
+        for warning in circuits.warnings:
+            output.remark(f"note: {warning}")
+
+
+def _table_of(circuits: Circuits, width: int) -> RenderableType:
+    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all."""
+    from circuitdb.circuits import short_names
+    from circuitdb.cli import output
+
+    if not circuits:
+        return "no circuits"
+    several = len({circuit.model for circuit in circuits}) > 1
+    names = circuits.columns()[3:]
+    left = {"score": "right"} | ({"model": "left"} if several else {})
+    fixed = [[circuit.score, *([circuit.model] if several else [])] for circuit in circuits]
+    units = [{name: short_names(unit) for name, unit in circuit.units.items()} for circuit in circuits]
+    wide = output.table(
+        left | dict.fromkeys(names, "left"),
+        ([*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)),
+    )
+    if output.natural_width(wide) <= width:
+        return wide
+    return output.table(
+        left | {"units": "left"},
+        (
+            [*start, "  ".join(f"{name} {unit}" for name, unit in row.items())]
+            for start, row in zip(fixed, units, strict=True)
+        ),
+    )
+
+
+def _closing(circuits: Circuits) -> str:
+    """One line: how many, of how many, under which keep rule, how long it took, and which limit was met."""
+    shown = f"{len(circuits):,} circuit{'' if len(circuits) == 1 else 's'}"
+    if circuits.truncated:
+        shown = f"the first {shown} of {'more' if circuits.total is None else f'{circuits.total:,}'}"
+    line = f"{shown} · keep {circuits.keep} · {circuits.seconds:.2f} s"
+    if circuits.stopped_by == "rows":
+        return f"{line} · --limit brings more"
+    if circuits.stopped_by == "seconds":
+        return f"{line} · stopped by the time limit, --seconds gives more"
+    return line
+
+
+def count(
+    query: QueryArgument,
+    model: ModelOption = None,
+    param: ParameterOption = None,
+    seconds: SecondsOption = 60.0,
+    db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Count the circuits that fit a motif, however many they are."""
+    from circuitdb.cli import output
+    from circuitdb.database import Database
+
+    parameters = parse_parameters(param or [])
+    with Database(db) as database, output.patience("counting", quiet):
+        number = database.count(query, model=model, seconds=seconds, **parameters)
+    match format:
+        case Format.JSON:
+            output.write_json({"count": number})
+        case Format.CSV:
+            output.write_csv(["count"], [{"count": number}])
+        case Format.TABLE:
+            print(number)
+
+
+def explain(
+    query: QueryArgument,
+    model: ModelOption = None,
+    param: ParameterOption = None,
+    db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what a query compiles to: its pattern, the store's own text, and who checks each condition."""
+    from circuitdb.cli import output
+    from circuitdb.database import Database
+
+    with Database(db) as database:
+        explained = database.explain(query, model=model, **parse_parameters(param or []))
+    if format is Format.JSON:
+        output.write_json(explained)
+    elif format is Format.CSV:
+        raise InputError("an explanation is no table; take --format json")
+    else:
+        _print_explanation(explained)
+
+
+def _print_explanation(explained: dict[str, Any]) -> None:
+    from circuitdb.cli import output
+
+    console = output.console()
+    for heading in ("pattern", "sql", "cypher", "count_sql", "parameters"):
+        value = explained.get(heading)
+        if value:
+            console.print(f"[bold]{heading}[/bold]")
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+            console.print(text, markup=False, soft_wrap=True)
+            console.print()
+    predicates = explained["predicates"]
+    if predicates:
+        console.print("[bold]predicates[/bold]")
+        columns = list(dict.fromkeys(name for row in predicates for name in row))
+        console.print(
+            output.table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in predicates))
+        )
+
+
+def motifs(
+    name: Annotated[str | None, typer.Argument(help="Print this motif's text.")] = None,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """List the motifs of the library, or print one."""
+    from circuitdb.cli import output
+    from circuitdb.database import library_motif
+    from circuitdb.language.library import library_files
+
+    if name is not None:
+        path = library_motif(name)
+        text = path.read_text(encoding="utf-8")
+        if format is Format.JSON:
+            output.write_json({"motif": {"name": name, "text": text}})
+        elif format is Format.CSV:
+            raise InputError("a motif is no table; take --format json")
+        else:
+            print(text, end="")
+        return
+    rows = [{"name": path.stem, "about": about(path.read_text(encoding="utf-8"))} for path in library_files()]
+    match format:
+        case Format.JSON:
+            output.write_json({"motifs": rows})
+        case Format.CSV:
+            output.write_csv(["name", "about"], rows)
+        case Format.TABLE:
+            output.console().print(
+                output.table({"motif": "left", "about": "left"}, ([row["name"], row["about"]] for row in rows))
+            )
+
+
+def about(text: str) -> str:
+    """The first sentence of a motif file's documentation, the text in triple quotes that stands before the motif."""
+    parts = text.split('"""')
+    words = " ".join(parts[1].split()) if len(parts) > 2 else ""
+    return words.split(". ")[0].rstrip(".")
+
+
+def parse_parameters(settings: list[str]) -> dict[str, Any]:
+    """Parameters from `name=value`: numbers, true and false and quoted texts as in JSON, anything else is text.
+
+    Raises
+    ------
+    InputError
+        If a setting has no `=`, or a name is set twice.
+    """
+    parameters: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise InputError(f"--param {setting!r} is not of the form NAME=VALUE")
+        if name in parameters:
+            raise InputError(f"--param sets {name} twice")
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value.strip()
+        parameters[name] = parsed if isinstance(parsed, str | int | float | bool) else value
+    return parameters

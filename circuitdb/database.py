@@ -1,0 +1,347 @@
+"""A database as Python sees it: `circuitdb.open` returns a `Database`, its methods bring models, units and circuits.
+
+In come addresses, unit keys and motifs as text, out come plain rows, `Unit` and `Circuits`. This is the one place that
+joins the compiler of the language to the stores; the command is written on top of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from circuitdb.backends import open_store
+from circuitdb.backends.base import Limits, Row, Store
+from circuitdb.circuits import Circuit, Circuits
+from circuitdb.errors import InputError
+from circuitdb.graph import unit_key
+from circuitdb.language import compile_query
+from circuitdb.language.library import library_files
+from circuitdb.pattern.model import Query
+
+DEFAULT_ROWS = 1000
+DEFAULT_SECONDS = 60.0
+
+
+class Unit:
+    """One unit: its properties as a mapping in `properties`, its edges through `inputs` and `outputs`."""
+
+    def __init__(self, key: str, record: Row, store: Store) -> None:
+        self.key = key
+        self.labels: list[Row] = record["labels"]
+        self.maps: list[Row] = record["maps"]
+        self.families: list[Row] = record["families"]
+        self.analogues: list[Row] = record["analogues"]
+        self.properties = {name: value for name, value in record.items() if name not in _UNIT_LISTS}
+        self._store = store
+
+    def __repr__(self) -> str:
+        labels = ", ".join(row["label"] for row in self.labels)
+        return f"Unit({self.key!r}{': ' + labels if labels else ''})"
+
+    def inputs(self, top: int | None = None) -> list[Row]:
+        """The unit's incoming edges, strongest first; flat rows that `pandas.DataFrame` takes."""
+        return self._store.edges(self.key, "in", top)
+
+    def outputs(self, top: int | None = None) -> list[Row]:
+        """The unit's outgoing edges, strongest first; flat rows that `pandas.DataFrame` takes."""
+        return self._store.edges(self.key, "out", top)
+
+    def kernel(self, source: str) -> npt.NDArray[np.float64]:
+        """The kernel [y, x] of the kept edge from `source` into this unit.
+
+        Raises
+        ------
+        InputError
+            If no such edge is kept, or it has no kernel.
+        """
+        for edge in self.inputs():
+            if edge["source"] == source and edge["kind"] != "SKIP":
+                kernel = edge_kernel(edge)
+                if kernel is None:
+                    raise InputError(f"the edge from {source} to {self.key} has no kernel")
+                return kernel
+        raise InputError(f"no edge from {source} to {self.key} is kept")
+
+
+_UNIT_LISTS = ("labels", "maps", "families", "analogues")
+
+
+def edge_kernel(edge: Mapping[str, Any]) -> npt.NDArray[np.float64] | None:
+    """The kernel [y, x] of an edge's row, or None where it has none."""
+    if edge.get("kernel") is None:
+        return None
+    return np.asarray(edge["kernel"], dtype=np.float64).reshape(edge["kernel_h"], edge["kernel_w"])
+
+
+class Database:
+    """A store of models, and the searches in it."""
+
+    def __init__(self, address: str) -> None:
+        self._store = open_store(address)
+        self.address = self._store.address
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"circuitdb.open({self.address!r})"
+
+    def close(self) -> None:
+        """Release the store."""
+        self._store.close()
+
+    def models(self) -> list[Row]:
+        """Every model: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
+        return self._store.models()
+
+    def model(self, name: str) -> Row:
+        """One model, as `models` lists it.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name; the nearest name is told.
+        """
+        models = {row["name"]: row for row in self.models()}
+        if name not in models:
+            raise InputError(f"no model {name!r} in {self.address}{nearest(name, models)}")
+        return models[name]
+
+    def layer(self, model: str, name: str) -> Row:
+        """One layer of a model.
+
+        Raises
+        ------
+        InputError
+            If there is no such model or layer; the nearest name is told.
+        """
+        layers = {row["name"]: row for row in self.model(model)["layers"]}
+        if name not in layers:
+            raise InputError(f"no layer {name!r} in {model}{nearest(name, layers)}")
+        return layers[name]
+
+    def units(self, model: str, layer: str) -> list[Row]:
+        """The units of a layer in order: their properties, with `labels`.
+
+        Raises
+        ------
+        InputError
+            If there is no such model or layer; the nearest name is told.
+        """
+        width = self.layer(model, layer)["width"]
+        return self._store.units([unit_key(model, layer, index) for index in range(width)])
+
+    def unit(self, name: str) -> Unit:
+        """A unit by its key, `inceptionv1/mixed4c:447`, or by as much of the key's end as makes it clear, `4c:447`.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit, or several; these are named.
+        """
+        key = self._full_key(name)
+        record = self._store.unit(key)
+        if record is None:
+            model, layer = key.split(":")[0].split("/")
+            width = self.layer(model, layer)["width"]
+            raise InputError(f"no unit {key}: the units of {layer} are 0 to {width - 1}")
+        return Unit(key, record, self._store)
+
+    def _full_key(self, name: str) -> str:
+        match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]+)", name)
+        if match is None:
+            raise InputError(f"{name!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
+        index = int(match["index"])
+        if match["model"]:
+            return unit_key(match["model"], self.layer(match["model"], match["layer"])["name"], index)
+        layers = [(model["name"], layer) for model in self.models() for layer in model["layers"]]
+        if match["layer"]:
+            named = [(model, layer) for model, layer in layers if layer["name"] == match["layer"]]
+            named = named or [(model, layer) for model, layer in layers if layer["name"].endswith(match["layer"])]
+            if not named:
+                names = {layer["name"] for _, layer in layers}
+                raise InputError(f"no layer {match['layer']!r} in {self.address}{nearest(match['layer'], names)}")
+            layers = named
+        keys = [unit_key(model, layer["name"], index) for model, layer in layers if index < layer["width"]]
+        if len(keys) > 1:
+            shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+            raise InputError(f"{name!r} may be any of {shown}; write more of the key")
+        if not keys:
+            widths = ", ".join(f"{model}/{layer['name']} has {layer['width']}" for model, layer in layers[:4])
+            raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths} units" if widths else ""))
+        return keys[0]
+
+    def delete(self, model: str) -> None:
+        """Delete a model and all that is its own.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        """
+        self._store.delete(self.model(model)["name"])
+
+    def find(
+        self,
+        query: str | Path,
+        /,
+        *,
+        model: str | Sequence[str] | None = None,
+        limit: int | None = None,
+        seconds: float | None = DEFAULT_SECONDS,
+        **parameters: Any,
+    ) -> Circuits:
+        """Search for circuits.
+
+        Parameters
+        ----------
+        query
+            The name of a motif of the library, the path of a `.motif` file, or text of the motif language.
+        model
+            The model or models to search; otherwise those that the text names, or all.
+        limit
+            How many circuits to bring at most; otherwise what the text says, or 1000.
+        seconds
+            How long to search at most; None for as long as it takes.
+        parameters
+            Values for the motif's parameters.
+
+        Raises
+        ------
+        InputError
+            If the query has a mistake; the message points at it.
+        """
+        text, compiled = self._compile(query, model, parameters)
+        rows = limit if limit is not None else compiled.limit if compiled.limit is not None else DEFAULT_ROWS
+        found = self._store.find(compiled, Limits(rows=rows, seconds=seconds))
+        return Circuits(
+            (
+                Circuit(compiled.pattern.name, match.model, match.units, match.edges, match.score)
+                for match in found.matches
+            ),
+            query=text,
+            store=self.address,
+            keep=self._keep(compiled.models),
+            seconds=found.seconds,
+            truncated=found.truncated,
+            stopped_by=found.stopped_by,
+            total=found.total,
+            warnings=compiled.warnings,
+            read_unit=self._store.unit,
+        )
+
+    def count(
+        self,
+        query: str | Path,
+        /,
+        *,
+        model: str | Sequence[str] | None = None,
+        seconds: float | None = DEFAULT_SECONDS,
+        **parameters: Any,
+    ) -> int:
+        """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
+        _, compiled = self._compile(query, model, parameters)
+        return self._store.count(compiled, Limits(rows=None, seconds=seconds))
+
+    def explain(
+        self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
+    ) -> dict[str, Any]:
+        """What a query compiles to. Arguments as for `find`.
+
+        Returns
+        -------
+        `pattern`, the store's text as `sql` or `cypher` (the other is None), `parameters`, and `predicates`: a row for
+        each condition that says whether the store evaluates it.
+        """
+        _, compiled = self._compile(query, model, parameters)
+        explanation = self._store.explain(compiled)
+        return {
+            "pattern": compiled.to_json(),
+            "cypher": None,
+            "sql": explanation.text,
+            "parameters": explanation.parameters,
+            "predicates": list(explanation.predicates),
+        }
+
+    def _compile(
+        self, query: str | Path, model: str | Sequence[str] | None, parameters: Mapping[str, Any]
+    ) -> tuple[str, Query]:
+        text, source_name = read_query(query)
+        models = None if model is None else [model] if isinstance(model, str) else list(model)
+        for name in models or ():
+            self.model(name)
+        return text, compile_query(
+            text, models=models, parameters=parameters, source_name=source_name, catalog=self.models()
+        )
+
+    def _keep(self, searched: Sequence[str]) -> str:
+        rules: dict[str, list[str]] = {}
+        for model in self.models():
+            if not searched or model["name"] in searched:
+                rules.setdefault(model["keep"] or "unknown", []).append(model["name"])
+        if len(rules) == 1:
+            return next(iter(rules))
+        return "; ".join(f"{rule} ({', '.join(names)})" for rule, names in rules.items())
+
+
+def read_query(query: str | Path) -> tuple[str, str]:
+    """Text of the language, and what to call it in messages, from a motif's name, a file's path or the text itself.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or a bare name is no motif of the library.
+    """
+    name = str(query)
+    if isinstance(query, Path) or name.endswith(".motif") or _is_file(name):
+        try:
+            return Path(query).read_text(encoding="utf-8"), name
+        except UnicodeDecodeError:
+            raise InputError(f"{name} is not text in UTF-8") from None
+        except OSError as error:
+            raise InputError(f"cannot read {name}: {error.strerror}") from None
+    if re.fullmatch(r"\w+", name):
+        return f"find {library_motif(name).stem}", "query"
+    return name, "query"
+
+
+def library_motif(name: str) -> Path:
+    """The file of a motif of the library.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; the nearest name is told.
+    """
+    files = {path.stem: path for path in library_files()}
+    if name not in files:
+        raise InputError(f"no motif {name!r} in the library{nearest(name, files)}")
+    return files[name]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def nearest(word: str, words: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
+    """The end of a message about an unknown word: the nearest right one, or a few of them."""
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    some = sorted(words)[:8]
+    return f"; there {'is' if len(some) == 1 else 'are'} {', '.join(some)}" if some else ""

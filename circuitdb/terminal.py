@@ -1,0 +1,101 @@
+"""Kernels drawn in a terminal: signed blocks, red where a unit excites and blue where it inhibits, white around zero.
+
+In come kernels with captions, out comes text whose lines fit a given width. Without colour each cell is a sign and a
+digit, `+9` for the strongest excitation and `-9` for the strongest inhibition, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+
+import numpy as np
+import numpy.typing as npt
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+_GAP = 3
+
+_DIVERGING = (
+    (-1.0, (33, 102, 172)),
+    (-0.5, (146, 197, 222)),
+    (0.0, (247, 247, 247)),
+    (0.5, (244, 165, 130)),
+    (1.0, (178, 24, 43)),
+)
+"""Stops of the diverging scale RdBu (Brewer 2002), turned so that red is positive."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A kernel [y, x] and the lines written below it."""
+
+    kernel: npt.NDArray[np.float64]
+    caption: Sequence[str]
+
+
+def diverging(value: float) -> tuple[int, int, int]:
+    """Red, green and blue (0..255) of a value in -1..1; values beyond are held at the ends."""
+    value = min(1.0, max(-1.0, value))
+    for (low, dark), (high, light) in pairwise(_DIVERGING):
+        if value <= high:
+            part = (value - low) / (high - low)
+            red, green, blue = (round(a + part * (b - a)) for a, b in zip(dark, light, strict=True))
+            return red, green, blue
+    raise AssertionError("the last stop is 1")
+
+
+def signed_digit(value: float) -> str:
+    """Two characters for a value in -1..1: its sign and ninths of its size, a dot where it rounds to nothing."""
+    ninths = min(9, round(9 * abs(value)))
+    return " ·" if ninths == 0 else f"{'+' if value > 0 else '-'}{ninths}"
+
+
+def _block(drawing: Drawing, scale: float, colour: bool) -> list[Text]:
+    lines = []
+    for row in drawing.kernel / scale:
+        line = Text()
+        for value in row:
+            if colour:
+                line.append("  ", Style(bgcolor=Color.from_rgb(*diverging(value))))
+            else:
+                line.append(signed_digit(value))
+        lines.append(line)
+    return lines + [Text(line) for line in drawing.caption]
+
+
+def draw_kernels(drawings: Sequence[Drawing], width: int, colour: bool) -> Text:
+    """Kernels side by side, in as many rows as the width asks for, all on one scale.
+
+    Parameters
+    ----------
+    drawings
+        What to draw. The largest absolute entry of them all is full red or full blue.
+    width
+        Columns of the terminal.
+    colour
+        Whether blocks are coloured; otherwise signs and digits stand for them.
+    """
+    scale = max((float(np.abs(d.kernel).max()) for d in drawings if d.kernel.size), default=0.0) or 1.0
+    blocks = [_block(d, scale, colour) for d in drawings]
+    column = max((line.cell_len for block in blocks for line in block), default=0) + _GAP
+    per_row = max(1, (width + _GAP) // column)
+    text = Text(no_wrap=True, overflow="crop")
+    for start in range(0, len(blocks), per_row):
+        row = blocks[start : start + per_row]
+        height = max(len(d.kernel) for d in drawings[start : start + per_row])
+        aligned = [
+            [Text()] * (height - len(d.kernel)) + block
+            for d, block in zip(drawings[start : start + per_row], row, strict=True)
+        ]
+        for parts in zip_longest(*aligned, fillvalue=Text()):
+            line = Text()
+            for part in parts:
+                line.append_text(part)
+                line.append(" " * (column - part.cell_len))
+            line.rstrip()
+            text.append_text(line).append("\n")
+        text.append("\n")
+    return text
