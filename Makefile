@@ -1,0 +1,50 @@
+# The two commands to know: `make demo` and `make test`. Both build the virtual environment first.
+
+PYTHON ?= python3.11
+CIRCUITDB_DATA ?= ../shared/data
+WEIGHTS = $(CIRCUITDB_DATA)/models
+BIN = .venv/bin
+READY = .venv/ready
+
+.PHONY: demo test zoo bench lint format types clean help
+.DELETE_ON_ERROR:
+
+help: ## List these targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY) ## Ingest the handwritten networks, search them and show what was found
+	$(BIN)/circuitdb demo
+
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest --durations=15
+
+zoo: $(READY) ## Ingest the five real networks into zoo.duckdb
+	$(BIN)/circuitdb ingest inceptionv1 --weights $(WEIGHTS)/bvlc_googlenet_inceptionv1.safetensors --replace --db zoo.duckdb
+	$(BIN)/circuitdb ingest alexnet --weights $(WEIGHTS)/alexnet_features_torchvision.safetensors --partial --replace --db zoo.duckdb
+	$(BIN)/circuitdb ingest vgg16 --weights $(WEIGHTS)/vgg16_features_torchvision.safetensors --partial --replace --db zoo.duckdb
+	$(BIN)/circuitdb ingest squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1_caffe.safetensors --replace --db zoo.duckdb
+	$(BIN)/circuitdb ingest resnetv2_50 --weights $(WEIGHTS)/resnet_v2_50_slim_blocks1-3.safetensors --partial --replace --db zoo.duckdb
+	$(BIN)/circuitdb ls --db zoo.duckdb
+
+bench: $(READY) ## Run the benchmarks and print their table
+	$(BIN)/python -m benchmarks
+
+lint: $(READY) ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## Put the code in its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## Check types
+	$(BIN)/mypy
+
+clean: ## Remove the virtual environment, caches and built files
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
