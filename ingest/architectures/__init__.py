@@ -1,0 +1,1 @@
+"""Networks that torchvision lacks, and what is known about those it has."""
