@@ -56,13 +56,11 @@ def signed_digit(value: float) -> str:
 def _block(drawing: Drawing, scale: float, colour: bool) -> list[Text]:
     lines = []
     for row in drawing.kernel / scale:
-        line = Text()
-        for value in row:
-            if colour:
-                line.append("  ", Style(bgcolor=Color.from_rgb(*diverging(value))))
-            else:
-                line.append(signed_digit(value))
-        lines.append(line)
+        if colour:
+            cells = (Text("  ", Style(bgcolor=Color.from_rgb(*diverging(value)))) for value in row)
+            lines.append(Text().join(cells))
+        else:
+            lines.append(Text(" ".join(signed_digit(value) for value in row)))
     return lines + [Text(line) for line in drawing.caption]
 
 
@@ -79,23 +77,17 @@ def draw_kernels(drawings: Sequence[Drawing], width: int, colour: bool) -> Text:
         Whether blocks are coloured; otherwise signs and digits stand for them.
     """
     scale = max((float(np.abs(d.kernel).max()) for d in drawings if d.kernel.size), default=0.0) or 1.0
-    blocks = [_block(d, scale, colour) for d in drawings]
-    column = max((line.cell_len for block in blocks for line in block), default=0) + _GAP
+    blocks = [(len(d.kernel), _block(d, scale, colour)) for d in drawings]
+    column = max((line.cell_len for _, lines in blocks for line in lines), default=0) + _GAP
     per_row = max(1, (width + _GAP) // column)
     text = Text(no_wrap=True, overflow="crop")
     for start in range(0, len(blocks), per_row):
         row = blocks[start : start + per_row]
-        height = max(len(d.kernel) for d in drawings[start : start + per_row])
-        aligned = [
-            [Text()] * (height - len(d.kernel)) + block
-            for d, block in zip(drawings[start : start + per_row], row, strict=True)
-        ]
+        tallest = max(kernel_rows for kernel_rows, _ in row)
+        aligned = [[Text()] * (tallest - kernel_rows) + lines for kernel_rows, lines in row]
         for parts in zip_longest(*aligned, fillvalue=Text()):
-            line = Text()
-            for part in parts:
-                line.append_text(part)
-                line.append(" " * (column - part.cell_len))
-            line.rstrip()
-            text.append_text(line).append("\n")
+            for part in parts[:-1]:
+                text.append_text(part).append(" " * (column - part.cell_len))
+            text.append_text(parts[-1]).append("\n")
         text.append("\n")
     return text
