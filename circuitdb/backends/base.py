@@ -149,6 +149,9 @@ class Store(Protocol):
     def unit(self, key: str) -> Row | None:
         """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
 
+    def units(self, keys: Sequence[str]) -> list[Row]:
+        """The properties of many units, with `labels`, in the order asked; those that are not there are left out."""
+
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
 
