@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = Mapping[str, Any]
-UnitReader = Callable[[str], Row | None]
-"""Returns a unit's properties by its key."""
+UnitReader = Callable[[Sequence[str]], Sequence[Row]]
+"""Returns the properties of units by their keys."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class Circuits(Sequence[Circuit]):
         stopped_by: str | None = None,
         total: int | None = None,
         warnings: Sequence[str] = (),
-        read_unit: UnitReader,
+        read_units: UnitReader,
     ) -> None:
         self._circuits = tuple(circuits)
-        self._read_unit = read_unit
+        self._read_units = read_units
         self.query = query
         self.store = store
         self.keep = keep
@@ -140,8 +140,8 @@ class Circuits(Sequence[Circuit]):
         )
         ends = (key for circuit in self._circuits for edge in circuit.edges for key in (edge["source"], edge["target"]))
         units = (key for circuit in self._circuits for key in circuit.unit_keys())
-        for key in dict.fromkeys([*units, *ends]):
-            graph.add_node(key, **(self._read_unit(key) or {}))
+        keys = list(dict.fromkeys([*units, *ends]))
+        graph.add_nodes_from((row["key"], dict(row)) for row in self._read_units(keys))
         for circuit in self._circuits:
             for edge in circuit.edges:
                 properties = {name: value for name, value in edge.items() if name not in ("source", "target")}

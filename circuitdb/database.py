@@ -6,9 +6,9 @@ joins the compiler of the language to the stores; the command is written on top 
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ from circuitdb.circuits import Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
 from circuitdb.language import compile_query
+from circuitdb.language.diagnostics import nearest_names
 from circuitdb.language.library import library_files
 from circuitdb.pattern.model import Query
 
@@ -224,13 +225,11 @@ class Database:
             If the query has a mistake; the message points at it.
         """
         text, compiled = self._compile(query, model, parameters)
-        rows = limit if limit is not None else compiled.limit if compiled.limit is not None else DEFAULT_ROWS
-        found = self._store.find(compiled, Limits(rows=rows, seconds=seconds))
+        asked = compiled.limit if limit is None else limit
+        rows = DEFAULT_ROWS if asked is None else asked
+        found = self._store.find(replace(compiled, limit=None), Limits(rows=rows, seconds=seconds))
         return Circuits(
-            (
-                Circuit(compiled.pattern.name, match.model, match.units, match.edges, match.score)
-                for match in found.matches
-            ),
+            (Circuit(compiled.motif, match.model, match.units, match.edges, match.score) for match in found.matches),
             query=text,
             store=self.address,
             keep=self._keep(compiled.models),
@@ -238,8 +237,7 @@ class Database:
             truncated=found.truncated,
             stopped_by=found.stopped_by,
             total=found.total,
-            warnings=compiled.warnings,
-            read_unit=self._store.unit,
+            read_units=self._store.units,
         )
 
     def count(
@@ -248,10 +246,10 @@ class Database:
         /,
         *,
         model: str | Sequence[str] | None = None,
-        seconds: float | None = DEFAULT_SECONDS,
+        seconds: float | None = None,
         **parameters: Any,
     ) -> int:
-        """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
+        """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`, but no limit of time."""
         _, compiled = self._compile(query, model, parameters)
         return self._store.count(compiled, Limits(rows=None, seconds=seconds))
 
@@ -286,10 +284,10 @@ class Database:
             text, models=models, parameters=parameters, source_name=source_name, catalog=self.models()
         )
 
-    def _keep(self, searched: Sequence[str]) -> str:
+    def _keep(self, searched: Sequence[str] | None) -> str:
         rules: dict[str, list[str]] = {}
         for model in self.models():
-            if not searched or model["name"] in searched:
+            if searched is None or model["name"] in searched:
                 rules.setdefault(model["keep"] or "unknown", []).append(model["name"])
         if len(rules) == 1:
             return next(iter(rules))
@@ -338,10 +336,11 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def nearest(word: str, words: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
-    """The end of a message about an unknown word: the nearest right one, or a few of them."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest right ones, or some that there are."""
+    words = sorted(words)
+    close = nearest_names(word, words)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    some = sorted(words)[:8]
+        return f"; did you mean {' or '.join(close)}?"
+    some = words[:8]
     return f"; there {'is' if len(some) == 1 else 'are'} {', '.join(some)}" if some else ""

@@ -35,6 +35,9 @@ LimitOption = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="How many circuits at most.", show_default="1000")
 ]
 SecondsOption = Annotated[float, typer.Option("--seconds", min=0.001, help="How long to search at most.")]
+CountSecondsOption = Annotated[
+    float | None, typer.Option("--seconds", min=0.001, help="How long to count at most.", show_default="no limit")
+]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -136,7 +139,7 @@ def count(
     query: QueryArgument,
     model: ModelOption = None,
     param: ParameterOption = None,
-    seconds: SecondsOption = 60.0,
+    seconds: CountSecondsOption = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
