@@ -155,6 +155,15 @@ class Store(Protocol):
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
 
+    def labels(self, model: str) -> list[Row]:
+        """The labels of a model's units, `unit` (key), `label` and `source`, in order of key."""
+
+    def add_labels(self, labels: Sequence[tuple[str, str, str | None]]) -> None:
+        """Add labels, each (unit's key, label, source), all or none; those that are there already stay single."""
+
+    def delete_label(self, key: str, label: str) -> None:
+        """Take a label from a unit, whoever gave it."""
+
     def find(self, query: Query, limits: Limits) -> Found:
         """Search."""
 
