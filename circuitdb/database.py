@@ -184,6 +184,36 @@ class Database:
             raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths} units" if widths else ""))
         return keys[0]
 
+    def labels(self, model: str) -> list[Row]:
+        """The labels of a model's units, `unit` (key), `label` and `source`, in order of key.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        """
+        return self._store.labels(self.model(model)["name"])
+
+    def add_labels(self, labels: Iterable[tuple[str, str, str | None]]) -> None:
+        """Add labels, each (unit's key, label, source), all or none.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit.
+        """
+        self._store.add_labels(list(labels))
+
+    def delete_label(self, unit: str, label: str) -> None:
+        """Take a label from a unit.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit, or it does not have the label.
+        """
+        self._store.delete_label(self.unit(unit).key, label)
+
     def delete(self, model: str) -> None:
         """Delete a model and all that is its own.
 

@@ -1,4 +1,4 @@
-"""The commands that look at what is there and tend it: ls, show, label, rm."""
+"""The commands that look at what is there and delete it: ls, show, rm."""
 
 from __future__ import annotations
 
