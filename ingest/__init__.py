@@ -1,0 +1,1 @@
+"""From a trained network to a graph, by `ingest.pipeline.ingest_model`. Needs the extra `ingest`."""

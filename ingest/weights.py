@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import pickle
-import zipfile
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +95,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and zipfile.is_zipfile(path):
+        if "GLOBAL" in str(error):
             raise InputError(
                 f"{path.name} holds Python objects, which could run code when they are loaded; "
                 "save the network's state_dict() instead"

@@ -1,0 +1,159 @@
+"""The command `circuitdb ingest`, which the command line finds through the entry-point group `circuitdb.commands`.
+
+torch and what comes with it are imported when the command runs, not before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
+from circuitdb.errors import CircuitdbError
+
+if TYPE_CHECKING:
+    from circuitdb.backends.base import Progress
+    from ingest.pipeline import Summary
+
+_EXTRA = ("torch", "torchvision", "safetensors")
+"""What the extra `ingest` installs."""
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `ingest` to the command line."""
+    app.command(
+        epilog=examples(
+            "circuitdb ingest handwritten",
+            "circuitdb ingest inceptionv1 --weights bvlc_googlenet_inceptionv1.safetensors --db zoo.duckdb",
+            "circuitdb ingest resnet50 --weights DEFAULT",
+            "circuitdb ingest vgg16 --weights random --seed 1 --name vgg16_random",
+            "circuitdb ingest my_package.networks:build --weights trained.pth --keep top64",
+        )
+    )(ingest)
+
+
+def ingest(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="inceptionv1, resnetv2_50, handwritten, a torchvision network, or package.module:factory.",
+        ),
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE|random|NAME",
+            help="A .safetensors, .pth or .pt file; random; or torchvision's own by name (DEFAULT), which downloads.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="The model's name in the database.", show_default="MODEL"),
+    ] = None,
+    keep: Annotated[
+        str, typer.Option("--keep", metavar="RULE", help="Which edges to keep: topN, maxX, energyX or all.")
+    ] = "top32",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", metavar="PATH,PATH", help="Module paths of the feature layers, instead of finding them."
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what is there; layers without weights are left out and recorded.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of a model of that name.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="For random weights.")] = 0,
+    dense: Annotated[bool, typer.Option("--dense", help="Keep every kernel, not only those of edges.")] = False,
+    db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Read a trained network and write its units and expanded weights into the database."""
+    try:
+        from ingest.pipeline import ingest_model
+
+        with _bar(quiet) as progress:
+            summary = ingest_model(
+                model,
+                weights=weights,
+                db=db,
+                name=name,
+                keep=keep,
+                layers=None if layers is None else [path.strip() for path in layers.split(",")],
+                dense=dense,
+                partial=partial,
+                replace=replace,
+                seed=seed,
+                progress=progress,
+            )
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        raise CircuitdbError(
+            f"ingesting needs {error.name}, which is not installed; run: pip install 'neural-circuitdb[ingest]'"
+        ) from error
+    _print(summary, format, quiet)
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Progress | None]:
+    """A progress bar on a terminal's standard error: one line a stage."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
+def _print(summary: Summary, format: Format, quiet: bool) -> None:
+    from circuitdb.cli import output
+
+    columns = {"model": "left", "layers": "right", "units": "right", "edges": "right"}
+    columns |= {"energy kept": "right", "seconds": "right", "size": "right"}
+    match format:
+        case Format.JSON:
+            output.write_json(asdict(summary))
+        case Format.CSV:
+            output.write_csv([name for name in asdict(summary) if name != "stages"], [asdict(summary)])
+        case Format.TABLE:
+            row = (
+                summary.model,
+                summary.layers,
+                summary.units,
+                summary.edges,
+                f"{summary.energy_kept:.0%}",
+                f"{summary.seconds:.1f}",
+                "" if summary.size_bytes is None else f"{summary.size_bytes / 1e6:,.1f} MB",
+            )
+            output.console().print(output.table(columns, [row]))
+    if quiet:
+        return
+    if summary.absent:
+        output.remark(f"left out, no weights for: {_shortened(summary.absent)}")
+    if summary.unused:
+        output.remark(f"not used, no place for: {_shortened(summary.unused)}")
+
+
+def _shortened(names: tuple[str, ...], most: int = 8) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
