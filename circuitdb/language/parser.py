@@ -1,0 +1,375 @@
+"""From text to the syntax tree.
+
+`parse` takes a `Source` and returns its `Program`, or raises `MotifError` at the first place that does not fit the
+grammar (`grammar.lark`). Nothing is looked up here: whether names exist and make sense is the resolver's to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, NoReturn, cast
+
+from lark import Lark, Token, Transformer
+from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+
+from circuitdb.language import syntax as s
+from circuitdb.language.diagnostics import Diagnostic, MotifError, Source, nearest_names
+
+LONGEST_TEXT = 1_000_000
+DEEPEST_EXPRESSION = 100
+DEEPEST_BLOCK = 20
+
+_TERMINALS = {
+    "ARROW": "an edge (-> any sign, +> excites, -| inhibits)",
+    "QUANTITY": "'at least', 'at most' or 'exactly'",
+    "COMPARATOR": "a comparison",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a text in quotes",
+    "DESCRIPTION": 'a description in """',
+    "$END": "the end of the text",
+    "LPAR": "'('",
+    "RPAR": "')'",
+    "LSQB": "'['",
+    "COMMA": "','",
+    "DOT": "'.'",
+    "OPEN": "'{'",
+    "CLOSE": "'}'",
+    "CLOSE_LIST": "']'",
+    "CLOSE_CALL": "')'",
+    "EQUALS": "'='",
+    "PLUS": "'+'",
+    "MINUS": "'-'",
+    "TIMES": "'*'",
+    "DIVIDED": "'/'",
+    "_SEMICOLON": "';'",
+}
+WORDS = frozenset(
+    "all and as asc at by desc edge every exactly false find for import in least limit missing most motif no not or "
+    "order score skip true unit use where".split()
+)
+
+
+def parse(source: Source) -> s.Program:
+    """The syntax tree of a text.
+
+    Raises
+    ------
+    MotifError
+        Where the text does not fit the grammar, is longer than a million characters or nested too deeply.
+    """
+    if len(source.text) > LONGEST_TEXT:
+        raise MotifError(
+            Diagnostic(
+                "text-too-long",
+                f"{source.name} has {len(source.text):,} characters; a query may have {LONGEST_TEXT:,} at most",
+            )
+        )
+    try:
+        return cast(s.Program, _lark().parse(source.text, on_error=None))
+    except UnexpectedInput as error:
+        raise MotifError(_diagnose(source, error)) from None
+    except _Misplaced as error:
+        raise MotifError(Diagnostic(error.code, error.message, source, error.span, error.hints)) from None
+
+
+class _Misplaced(Exception):
+    """The grammar takes it, the tree does not."""
+
+    def __init__(self, code: str, message: str, span: s.Span, *hints: str) -> None:
+        super().__init__(message)
+        self.code, self.message, self.span, self.hints = code, message, span, hints
+
+
+@cache
+def _lark() -> Lark:
+    grammar = files("circuitdb.language").joinpath("grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", maybe_placeholders=True, transformer=_Builder())
+
+
+def _span(*parts: Any) -> s.Span:
+    present = [part for part in parts if part is not None]
+    return s.Span(_start(present[0]), _end(present[-1]))
+
+
+def _start(part: Any) -> int:
+    if isinstance(part, Token):
+        return cast(int, part.start_pos)
+    return cast(s.Node, part).span.start
+
+
+def _end(part: Any) -> int:
+    if isinstance(part, Token):
+        return cast(int, part.end_pos)
+    return cast(s.Node, part).span.end
+
+
+def _identifier(token: Token) -> s.Identifier:
+    return s.Identifier(_span(token), str(token))
+
+
+class _Wrapped:
+    """The parts of a rule that is no node of the tree, with their span."""
+
+    def __init__(self, parts: list[Any], span: s.Span) -> None:
+        self.parts, self.span = parts, span
+
+
+class _Builder(Transformer[Token, Any]):
+    """One method a grammar rule; the children come in the rule's order, None for an absent optional part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heights: dict[int, int] = {}
+
+    # expressions
+
+    def name(self, c: list[Any]) -> s.Expression:
+        return s.Name(_span(c[0]), str(c[0]))
+
+    def number(self, c: list[Any]) -> s.Expression:
+        value = float(c[0])
+        if value == float("inf"):
+            raise _Misplaced("number-too-large", f"{c[0][:40]} is too large for a number", _span(c[0]))
+        return s.Number(_span(c[0]), value)
+
+    def text(self, c: list[Any]) -> s.Expression:
+        return s.Text(_span(c[0]), _unquote(c[0]))
+
+    def true(self, c: list[Any]) -> s.Expression:
+        return s.Boolean(_span(c[0]), True)
+
+    def false(self, c: list[Any]) -> s.Expression:
+        return s.Boolean(_span(c[0]), False)
+
+    def missing(self, c: list[Any]) -> s.Expression:
+        return s.Missing(_span(c[0]))
+
+    def grouped(self, c: list[Any]) -> s.Expression:
+        return cast(s.Expression, c[0])
+
+    def attribute(self, c: list[Any]) -> s.Expression:
+        return s.Attribute(_span(*c), c[0], str(c[1]))
+
+    def call(self, c: list[Any]) -> s.Expression:
+        arguments = tuple(part for part in c[1:-1] if part is not None)
+        return s.Call(_span(*c), c[0], arguments)
+
+    def list(self, c: list[Any]) -> s.Expression:
+        return s.ListOf(_span(*c), tuple(part for part in c[:-1] if part is not None))
+
+    def negative(self, c: list[Any]) -> s.Expression:
+        return s.Unary(_span(*c), "-", c[1])
+
+    def negated(self, c: list[Any]) -> s.Expression:
+        return s.Unary(_span(*c), "not", c[1])
+
+    def _binary(self, c: list[Any]) -> s.Expression:
+        return s.Binary(_span(*c), cast(Any, str(c[1])), c[0], c[2])
+
+    arithmetic_sum = arithmetic_product = compared = _binary
+
+    def contained(self, c: list[Any]) -> s.Expression:
+        return s.Binary(_span(*c), "in", c[0], c[1])
+
+    def conjunction(self, c: list[Any]) -> s.Expression:
+        return s.Logical(_span(*c), "and", tuple(c))
+
+    def disjunction(self, c: list[Any]) -> s.Expression:
+        return s.Logical(_span(*c), "or", tuple(c))
+
+    # statements
+
+    def _list(self, c: list[Any]) -> Any:
+        present = [part for part in c if part is not None]
+        return _Wrapped(present, _span(*present) if present else s.Span(0, 0))
+
+    layers = models = arguments = parameters = _list
+
+    def block(self, c: list[Any]) -> s.Block:
+        return s.Block(_span(*c), tuple(c[1:-1]))
+
+    def naming(self, c: list[Any]) -> s.Identifier:
+        return _identifier(c[0])
+
+    def where(self, c: list[Any]) -> s.Expression:
+        return cast(s.Expression, c[1])
+
+    def unit(self, c: list[Any]) -> s.Statement:
+        names = tuple(_identifier(part) for part in c[1:-2])
+        layers = tuple(c[-2].parts) if c[-2] is not None else ()
+        return s.UnitDeclaration(_span(*c), names, layers, c[-1])
+
+    def step(self, c: list[Any]) -> _Wrapped:
+        return _Wrapped([part for part in c if not isinstance(part, Token)], _span(*c))
+
+    def edges(self, c: list[Any]) -> s.EdgeStatement:
+        steps = tuple(tuple(part.parts) for part in c[1:-2] if isinstance(part, _Wrapped))
+        arrows = tuple(str(part) for part in c[1:-2] if isinstance(part, Token))
+        return s.EdgeStatement(_span(*c), c[0] is not None, steps, cast(tuple[s.Arrow, ...], arrows), c[-2], c[-1])
+
+    def relation(self, c: list[Any]) -> s.Statement:
+        left, _, right, name, where = c
+        if right is not None:
+            return s.EqualStatement(_span(*c), left, right, name, where)
+        if not isinstance(left, s.Call):
+            raise _Misplaced(
+                "unit-alone",
+                "a unit alone says nothing",
+                left.span,
+                "write an edge, as a -> b, a map, as b = flip(a), or a declaration, as unit a",
+            )
+        return s.TermStatement(_span(*c), left, name, where)
+
+    def no(self, c: list[Any]) -> s.Statement:
+        return s.NoStatement(_span(*c), c[1])
+
+    def counted(self, c: list[Any]) -> s.Statement:
+        return s.CountedStatement(_span(*c), _quantity(c[0]), c[1], _identifier(c[2]), c[3])
+
+    def _for(self, c: list[Any]) -> s.Statement:
+        quantity = None if c[3] is None else _quantity(c[3])
+        return s.ForStatement(_span(*c), _identifier(c[1]), c[2], quantity, c[4], c[5])
+
+    def every_edge(self, c: list[Any]) -> s.Statement:
+        return s.EveryEdgeStatement(_span(*c), c[1])
+
+    def where_statement(self, c: list[Any]) -> s.Statement:
+        return s.WhereStatement(_span(*c), c[1])
+
+    def score(self, c: list[Any]) -> s.Statement:
+        return s.ScoreStatement(_span(*c), c[1])
+
+    def use(self, c: list[Any]) -> s.Statement:
+        arguments = () if c[2] is None else tuple(c[2].parts)
+        return s.UseStatement(_span(*c), _identifier(c[1]), arguments, c[3])
+
+    # a text's own parts
+
+    def argument(self, c: list[Any]) -> s.Argument:
+        return s.Argument(_span(*c), str(c[0]), c[2])
+
+    def parameter(self, c: list[Any]) -> s.Parameter:
+        return s.Parameter(_span(*c), str(c[0]), c[2])
+
+    def motif_call(self, c: list[Any]) -> s.MotifCall:
+        return s.MotifCall(_span(*c), _identifier(c[0]), () if c[1] is None else tuple(c[1].parts))
+
+    def motif(self, c: list[Any]) -> s.Motif:
+        description, word, name, parameters, block = c
+        return s.Motif(
+            _span(word, block),
+            _identifier(name),
+            () if parameters is None else tuple(parameters.parts),
+            block,
+            "" if description is None else str(description)[3:-3].strip(),
+        )
+
+    def _import(self, c: list[Any]) -> s.Import:
+        return s.Import(_span(*c), _unquote(c[1]))
+
+    def order(self, c: list[Any]) -> _Wrapped:
+        return _Wrapped([c[0], c[1] if c[1] is not None else c[2]], _span(*c))
+
+    def limit(self, c: list[Any]) -> s.Expression:
+        return self.number(c)
+
+    def find(self, c: list[Any]) -> s.Find:
+        word, every_labelling, target, models, where, order, limit = c
+        return s.Find(
+            _span(*c),
+            every_labelling is not None,
+            target,
+            () if models is None else tuple(models.parts),
+            where,
+            None if order is None else order.parts[0],
+            order is not None and order.parts[1] is not None and order.parts[1].type == "DESC",
+            limit,
+        )
+
+    def start(self, c: list[Any]) -> s.Program:
+        imports = tuple(part for part in c if isinstance(part, s.Import))
+        motifs = tuple(part for part in c if isinstance(part, s.Motif))
+        finds = [part for part in c if isinstance(part, s.Find)]
+        if len(finds) > 1:
+            raise _Misplaced("two-finds", "a text holds at most one find", finds[1].span)
+        return s.Program(_span(*c) if c else s.Span(0, 0), imports, motifs, finds[0] if finds else None)
+
+
+setattr(_Builder, "for", _Builder._for)
+setattr(_Builder, "import", _Builder._import)
+
+
+def _quantity(token: Token) -> s.Quantity:
+    return cast(s.Quantity, " ".join(token.split()))
+
+
+def _unquote(token: Token) -> str:
+    text = cast(str, json.loads(str(token)))
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise _Misplaced("lone-surrogate", "half a surrogate pair is no character", _span(token))
+    return text
+
+
+def _diagnose(source: Source, error: UnexpectedInput) -> Diagnostic:
+    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+        token = error.token
+        span = s.Span(token.start_pos, token.end_pos)
+        accepted = error.accepts or error.expected
+        found = str(token)
+    elif isinstance(error, UnexpectedCharacters):
+        start = error.pos_in_stream
+        accepted = error.allowed or set()
+        word = re.compile(r"[^\W\d]\w*").match(source.text, start)
+        found = source.text[start : start + 1] if word is None else word[0]
+        span = s.Span(start, start + len(found))
+        special = _diagnose_character(source, start, found)
+        if special is not None:
+            return special
+    else:
+        end = len(source.text.rstrip())
+        accepted = getattr(error, "accepts", None) or getattr(error, "expected", set())
+        return Diagnostic(
+            "unfinished", "the text ends too early", source, s.Span(end, end + 1), (_expected(set(accepted)),)
+        )
+    shown = found if len(found) <= 40 else found[:40] + "…"
+    near = nearest_names(found, map(_word, accepted)) if found.isidentifier() and found not in WORDS else ()
+    reserved = ("it is a word of the language, so no unit can be called so",) if found in WORDS else ()
+    return Diagnostic(
+        "syntax", f"{shown!r} does not fit here", source, span, (_expected(set(accepted)), *reserved), near
+    )
+
+
+def _diagnose_character(source: Source, start: int, found: str) -> Diagnostic | None:
+    span = s.Span(start, start + 1)
+    if found == '"':
+        if source.text.startswith('"""', start):
+            return Diagnostic(
+                "syntax",
+                'a description in """ stands before a motif and ends with """',
+                source,
+                s.Span(start, start + 3),
+            )
+        return Diagnostic("unclosed-text", "this text in quotes is not closed on its line", source, span)
+    if found == "'":
+        return Diagnostic("single-quotes", 'texts stand in double quotes, as "mixed4b"', source, span)
+    if found.isdigit() or found == ".":
+        return Diagnostic("bad-number", "numbers are written as in JSON, as 0.5, 12 or 1e-3", source, span)
+    return None
+
+
+def _word(terminal: str) -> str:
+    return terminal.lstrip("_").lower()
+
+
+def _expected(accepted: set[str]) -> str:
+    names = sorted({_TERMINALS.get(name, f"'{_word(name)}'") for name in accepted}, key=lambda n: (n.startswith("'"), n))
+    if not names:
+        return "nothing more is expected here"
+    if len(names) > 8:
+        names = [*names[:7], "…"]
+    return "expected " + ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1]

@@ -1,0 +1,216 @@
+"""What a motif's text may name besides units: parameters, loop variables, maps; and constants made of them.
+
+An `Environment` belongs to one writing-out of a motif. `constant` turns an argument into a value, `map_of` an
+expression into a map; both raise `MotifError` at the place of the mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+
+from circuitdb.language import syntax as s
+from circuitdb.language.diagnostics import Diagnostic, MotifError, Source, nearest_names
+from circuitdb.pattern import maps
+from circuitdb.pattern.texts import Text
+
+
+@dataclass(frozen=True)
+class BareWord:
+    """A name given as an argument: a text, or a map where a map is wanted."""
+
+    word: str
+
+
+Value = float | str | bool | BareWord | maps.MapName
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where names are looked up while a motif is written out.
+
+    prefix: put before the motif's names (`m.` for `use … as m`); loops: the map that each loop variable stands for;
+    text: where motifs are looked up; source: the text that spans point into; using: the motifs being written out.
+    """
+
+    text: Text
+    source: Source
+    prefix: str = ""
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    loops: Mapping[str, maps.MapName] = field(default_factory=dict)
+    using: tuple[str, ...] = ()
+
+    def fail(
+        self, code: str, message: str, node: s.Node, *hints: str, wrong: str = "", known: Iterable[str] = ()
+    ) -> NoReturn:
+        """Raise the diagnostic of a mistake at a node; `wrong` and `known` give the nearest right names."""
+        near = nearest_names(wrong, known) if wrong else ()
+        raise MotifError(Diagnostic(code, message, self.source, node.span, hints, near))
+
+    def with_loop(self, name: str, element: maps.MapName) -> Environment:
+        """The environment in which a loop variable stands for an element of its group."""
+        return replace(self, loops={**self.loops, name: element})
+
+
+def bind(motif: s.Motif, arguments: Iterable[s.Argument], caller: Environment, at: s.Node) -> dict[str, Value]:
+    """The parameters' values for a motif's call; defaults are constants of their own."""
+    known = [p.name for p in motif.parameters]
+    given: dict[str, Value] = {}
+    for argument in arguments:
+        if argument.name not in known:
+            unknown_parameter(argument.name, motif, caller, argument)
+        if argument.name in given:
+            caller.fail("argument-twice", f"{argument.name} is given twice", argument)
+        given[argument.name] = constant(argument.value, caller)
+    return given
+
+
+def unknown_parameter(name: str, motif: s.Motif, caller: Environment, at: s.Node) -> NoReturn:
+    """Say that a motif has no parameter of that name."""
+    known = [p.name for p in motif.parameters]
+    has = f"it has {', '.join(known)}" if known else "it has none"
+    caller.fail(
+        "unknown-parameter", f"{motif.name.name} has no parameter {name}; {has}", at, wrong=name, known=known
+    )
+
+
+def complete(motif: s.Motif, given: Mapping[str, Value], own: Environment, caller: Environment, at: s.Node) -> dict[str, Value]:
+    """The given values and the defaults of the parameters that were not given.
+
+    Raises
+    ------
+    MotifError
+        If a parameter has neither; told at the caller's place.
+    """
+    values: dict[str, Value] = {}
+    for parameter in motif.parameters:
+        if parameter.name in values:
+            own.fail("parameter-twice", f"the parameter {parameter.name} stands twice", parameter)
+        if parameter.name in given:
+            values[parameter.name] = given[parameter.name]
+        elif parameter.default is not None:
+            values[parameter.name] = constant(parameter.default, own)
+        else:
+            caller.fail(
+                "missing-argument",
+                f"{motif.name.name} needs a value for {parameter.name}",
+                at,
+                f"write {motif.name.name}({parameter.name} = …)",
+            )
+    return values
+
+
+def constant(expression: s.Expression, env: Environment) -> Value:
+    """The value of an argument or a default: a number, text, truth value, bare word or map."""
+    match expression:
+        case s.Number(value=value) | s.Text(value=value) | s.Boolean(value=value):
+            return value
+        case s.Name(name=name):
+            return env.parameters.get(name, BareWord(name))
+        case s.Call():
+            return map_of(expression, env)
+        case s.Unary(operator="-", operand=operand):
+            return -_number(operand, env)
+        case s.Binary(operator=operator, left=left, right=right) if operator in "+-*/":
+            a, b = _number(left, env), _number(right, env)
+            if operator == "/" and b == 0:
+                env.fail("division-by-zero", "this constant divides by zero", expression)
+            return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}[operator]()
+    env.fail("no-constant", "a number, a text, a map or a parameter is wanted here", expression)
+
+
+def _number(expression: s.Expression, env: Environment) -> float:
+    value = constant(expression, env)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        env.fail("no-number", "a number is wanted here", expression)
+    return float(value)
+
+
+def whole_number(expression: s.Expression, env: Environment, what: str) -> int:
+    """A constant that counts something: a whole number, 0 or more."""
+    value = _number(expression, env)
+    if value < 0 or value != int(value) or value > 2**31:
+        env.fail("no-whole-number", f"{what} is a whole number, 0 or more", expression)
+    return int(value)
+
+
+def as_text(value: Value) -> str | None:
+    """The text that a value may stand for, or None."""
+    return value.word if isinstance(value, BareWord) else value if isinstance(value, str) else None
+
+
+def named_value(expression: s.Expression, env: Environment, what: str) -> str:
+    """A model's or layer's name: bare, quoted or a parameter."""
+    text = as_text(constant(expression, env))
+    if text is None:
+        env.fail("no-name", f"{what} is wanted here: a name, bare or in quotes", expression)
+    return text
+
+
+def map_of(expression: s.Expression, env: Environment) -> maps.MapName:
+    """The map that stands before the brackets of a map term."""
+    found = map_or_none(expression, env)
+    if found is not None:
+        return found
+    shown = show(expression, env)
+    env.fail(
+        "no-map",
+        f"{shown} is no map",
+        expression,
+        "maps are flip, flip_vertical, rotate(DEG), negate, hue(DEG), analog, and parameters bound to one",
+        wrong=shown,
+        known=[*maps.MAP_NAMES, *env.parameters],
+    )
+
+
+def map_or_none(expression: s.Expression, env: Environment) -> maps.MapName | None:
+    """The map, or None where the expression is none; mistakes within a map are told."""
+    match expression:
+        case s.Name(name=name) if name in env.loops:
+            return env.loops[name]
+        case s.Name(name=name) if name in env.parameters:
+            value = env.parameters[name]
+            if isinstance(value, maps.MapName):
+                return value
+            text = as_text(value)
+            return None if text is None else _plain(text, expression, env)
+        case s.Name(name=name):
+            return _plain(name, expression, env)
+        case s.Call(function=s.Name(name=name), arguments=(argument,)) if (
+            name in (*maps.TURNING, maps.ANALOG) and name not in env.parameters
+        ):
+            if name == maps.ANALOG:
+                choices = whole_number(argument, env, "the number of analogues")
+                if not 1 <= choices <= 1000:
+                    env.fail("analog-choices", "analog(K) takes K from 1 to 1000", argument)
+                return maps.MapName(maps.ANALOG, choices=choices)
+            return maps.turned(name, _number(argument, env))
+    return None
+
+
+def _plain(name: str, at: s.Node, env: Environment) -> maps.MapName | None:
+    if name in maps.TURNING:
+        env.fail("map-needs-degrees", f"{name} needs degrees: {name}(90)", at)
+    if match := re.fullmatch(r"(rotate|hue)\((-?[0-9.eE+]+)\)", name):
+        return maps.turned(match[1], float(match[2]))
+    return maps.MapName(name) if name in (*maps.PLAIN, maps.ANALOG) else None
+
+
+def show(expression: s.Expression, env: Environment) -> str:
+    """The text of a unit or map term as results name it; loop variables as the maps they stand for."""
+    match expression:
+        case s.Name(name=name):
+            return env.loops[name].text if name in env.loops else name
+        case s.Attribute(of=of, name=name):
+            return f"{show(of, env)}.{name}"
+        case s.Call(function=function, arguments=arguments):
+            return f"{show(function, env)}({', '.join(show(a, env) for a in arguments)})"
+        case s.Number(value=value):
+            return maps.format_number(value)
+        case s.Text(value=value):
+            return f'"{value}"'
+        case s.Unary(operator="-", operand=operand):
+            return f"-{show(operand, env)}"
+    return "this"
