@@ -1,0 +1,289 @@
+"""The embedded store: one DuckDB file.
+
+Graphs come in whole and go out whole, or unit by unit and search by search. No connection outlives an operation, so
+that other processes can read beside a notebook and an ingest can write beside both.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import duckdb
+
+from circuitdb.backends.base import Dense, Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.duckdb import files, rows
+from circuitdb.backends.duckdb.schema import MODEL_COLUMNS, folded, quoted
+from circuitdb.backends.validation import check_text, checked
+from circuitdb.errors import InputError
+from circuitdb.graph import Record, properties
+
+if TYPE_CHECKING:
+    from circuitdb.pattern.model import Query
+
+
+class DuckDBStore:
+    """The graphs in one DuckDB file.
+
+    Parameters
+    ----------
+    address
+        The file's path.
+    wait_seconds
+        How long to wait for the file while another process holds it.
+    """
+
+    def __init__(self, address: str, wait_seconds: float = 10.0) -> None:
+        if not address or "\0" in address:
+            raise InputError(f"{address!r} is no path of a database")
+        self.address = address
+        self.path = Path(os.path.expanduser(address)).absolute()
+        self._wait_seconds = wait_seconds
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection for one operation. Operations within it are cheap: they share what is open."""
+        with files.reading(self.path, self._wait_seconds) as connection:
+            yield connection
+
+    def write(self, graph: ModelGraph, *, replace: bool = False, progress: Progress | None = None) -> None:
+        """Write a model whole or not at all; with `replace`, in the place of one of the same name.
+
+        Raises
+        ------
+        InputError
+            If the graph has a mistake, or a model of that name is there and `replace` is false.
+        StoreBusyError
+            If others hold the file for too long.
+        CircuitdbError
+            If the file cannot be written.
+        """
+        tables = rows.rows_of(checked(graph))
+        with files.writing(self.path, self._wait_seconds) as connection:
+            there = _model_id(connection, graph.name)
+            if there is not None and not replace:
+                raise InputError(f"model {graph.name!r} is already in {self.address}; --replace writes it anew")
+            if there is not None:
+                _delete_rows(connection, there)
+            model_id, first_unit, first_family = (_next_id(connection, name) for name in ("model", "unit", "family"))
+            for done, (name, table) in enumerate(tables.items()):
+                if progress is not None:
+                    progress("writing", done, len(tables))
+                rows.insert(connection, name, table, model_id, first_unit, first_family)
+        if progress is not None:
+            progress("writing", len(tables), len(tables))
+
+    def read(self, model: str) -> ModelGraph:
+        """A whole model as it was written. `InputError` if there is none of that name."""
+        with self.reading() as connection:
+            return rows.read_graph(connection, self._known_model(connection, model))
+
+    def delete(self, model: str) -> None:
+        """Delete a model and all that is its own, analogues from and to it included."""
+        files.require(self.path)
+        with files.writing(self.path, self._wait_seconds) as connection:
+            _delete_rows(connection, self._known_model(connection, model))
+
+    def models(self) -> list[Row]:
+        """Every model by name: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
+        with self.reading() as connection:
+            models = _rows(connection, "SELECT * FROM model ORDER BY name")
+            layers = _rows(connection, "SELECT * FROM layer ORDER BY depth, name")
+            edges = dict(files.fetch(connection, "SELECT model_id, count(*) FROM edge GROUP BY model_id"))
+        return [
+            {
+                **dict.fromkeys(prop.name for prop in properties(Record.MODEL)),
+                **rows.model_properties(model),
+                "layers": [
+                    _without(layer, "model_id", "model") for layer in layers if layer["model_id"] == model["id"]
+                ],
+                "edges": edges.get(model["id"], 0),
+            }
+            for model in models
+        ]
+
+    def unit(self, key: str) -> Row | None:
+        """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
+        with self.reading() as connection:
+            for unit_id, unit in _units(connection, [key]).values():
+                return unit | {
+                    "maps": _rows(connection, _MAPS, [unit_id]),
+                    "families": _families(connection, unit_id),
+                    "analogues": _rows(connection, _ANALOGUES, [unit_id]),
+                }
+        return None
+
+    def units(self, keys: Sequence[str]) -> list[Row]:
+        """The properties of many units, with `labels`, in the order asked; those that are not there are left out."""
+        with self.reading() as connection:
+            found = _units(connection, keys)
+        return [found[key][1] for key in keys if key in found]
+
+    def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
+        """A unit's edges, strongest first, ties by key, with `source`, `target` (keys) and every property.
+
+        `top`: how many at most. `InputError` if there is no such unit.
+        """
+        with self.reading() as connection:
+            [unit_id] = self._unit_ids(connection, [key])
+            here, there = ("target", "source") if direction == "in" else ("source", "target")
+            names = ", ".join(f"e.{quoted(prop.name)}" for prop in properties(Record.EDGE))
+            return _rows(
+                connection,
+                f"SELECT s.key AS source, t.key AS target, {names} "
+                "FROM edge AS e JOIN unit AS s ON s.id = e.source JOIN unit AS t ON t.id = e.target "
+                f"WHERE e.{here} = ? ORDER BY e.strength DESC, e.{there}, e.kind LIMIT ?",
+                [unit_id, top],
+            )
+
+    def dense(self, model: str, source_layer: str, target_layer: str) -> Dense | None:
+        """Weight and strength of every pair of units of two layers, kept as edges or not, or None."""
+        with self.reading() as connection:
+            layers = (source_layer, target_layer)
+            return rows.read_dense(connection, self._known_model(connection, model), layers).get(layers)
+
+    def labels(self, model: str) -> list[Row]:
+        """The labels of a model's units, `unit` (key), `label` and `source`, in order of key."""
+        with self.reading() as connection:
+            return _rows(
+                connection,
+                "SELECT u.key AS unit, l.label, l.source FROM label AS l JOIN unit AS u ON u.id = l.unit_id "
+                "WHERE l.model_id = ? ORDER BY l.unit_id, l.rowid",
+                [self._known_model(connection, model)],
+            )
+
+    def add_labels(self, labels: Sequence[tuple[str, str, str | None]]) -> None:
+        """Add labels, each (unit's key, label, source), all or none; those that are there already stay single.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit.
+        """
+        for key, label, source in labels:
+            check_text(label, f"the label of {key}")
+            check_text(source or "", f"the source of the label of {key}")
+        files.require(self.path)
+        with files.writing(self.path, self._wait_seconds) as connection:
+            unit_ids = self._unit_ids(connection, [key for key, _, _ in labels])
+            for unit_id, (_, label, source) in zip(unit_ids, labels, strict=True):
+                parameters = {"unit": unit_id, "label": label, "form": label.casefold(), "by": source}
+                files.fetch(connection, _ADD_LABEL, parameters)
+
+    def delete_label(self, key: str, label: str) -> None:
+        """Take a label from a unit, whoever gave it. `InputError` if the unit does not have it."""
+        files.require(self.path)
+        with files.writing(self.path, self._wait_seconds) as connection:
+            [unit_id] = self._unit_ids(connection, [key])
+            statement = "DELETE FROM label WHERE unit_id = ? AND label = ? RETURNING label"
+            if not files.fetch(connection, statement, [unit_id, label]):
+                raise InputError(f"{key} has no label {label!r}")
+
+    def find(self, query: Query, limits: Limits) -> Found:
+        """Search."""
+        from circuitdb.backends.duckdb import search
+
+        return search.find(self, query, limits)
+
+    def count(self, query: Query, limits: Limits) -> int:
+        """How many circuits match, without limits on rows."""
+        from circuitdb.backends.duckdb import search
+
+        return search.count(self, query, limits)
+
+    def explain(self, query: Query) -> Explanation:
+        """The compiled query."""
+        from circuitdb.backends.duckdb import search
+
+        return search.explain(self, query)
+
+    def close(self) -> None:
+        """Nothing is open between operations."""
+
+    def _known_model(self, connection: duckdb.DuckDBPyConnection, name: str) -> int:
+        model_id = _model_id(connection, name)
+        if model_id is None:
+            names = [row[0] for row in files.fetch(connection, "SELECT name FROM model ORDER BY name LIMIT 8")]
+            there = f"; there are {', '.join(names)}" if names else "; it is empty"
+            raise InputError(f"no model {name!r} in {self.address}{there}")
+        return model_id
+
+    def _unit_ids(self, connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> list[int]:
+        statement = "SELECT key, id FROM unit WHERE key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
+        found = dict(files.fetch(connection, statement, [list(keys)]))
+        for key in keys:
+            if key not in found:
+                raise InputError(f"no unit {key!r} in {self.address}")
+        return [found[key] for key in keys]
+
+
+_LABELS = """
+    SELECT unit_id, label, source FROM label WHERE unit_id IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY rowid
+"""
+_MAPS = """
+    SELECT m.map, u.key AS target, m.score, m.self_score, m.mutual
+    FROM map AS m JOIN unit AS u ON u.id = m.target WHERE m.source = ? ORDER BY m.map
+"""
+_ANALOGUES = """
+    SELECT u.key AS target, u.model, a.rank, a.score, a.excess, a.q, a.mutual, a.method, a.probes_sha256
+    FROM analogue AS a JOIN unit AS u ON u.id = a.target WHERE a.source = ? ORDER BY u.model, a.rank, a.target
+"""
+_FAMILIES = """
+    SELECT f.id, f.layer, f."group", f."order", f.score, m.pose
+    FROM member AS m JOIN family AS f ON f.id = m.family_id WHERE m.unit_id = ? ORDER BY f.id
+"""
+_MEMBERS = """
+    SELECT u.key AS unit, m.pose FROM member AS m JOIN unit AS u ON u.id = m.unit_id
+    WHERE m.family_id = ? ORDER BY m.rowid
+"""
+_ADD_LABEL = f"""
+    INSERT INTO label (unit_id, model_id, label, {folded("label")}, source)
+    SELECT id, model_id, $label, $form, $by FROM unit WHERE id = $unit AND NOT EXISTS (
+        SELECT * FROM label WHERE unit_id = $unit AND label = $label AND source IS NOT DISTINCT FROM $by)
+"""
+
+
+def _units(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> dict[str, tuple[int, Row]]:
+    """By key, a unit's id and its properties with `labels`."""
+    found = _rows(connection, "SELECT * FROM unit WHERE key IN (SELECT unnest(CAST(? AS VARCHAR[])))", [list(keys)])
+    labels: dict[int, list[Row]] = {unit["id"]: [] for unit in found}
+    for row in _rows(connection, _LABELS, [list(labels)]):
+        labels[row["unit_id"]].append(_without(row, "unit_id"))
+    names = [prop.name for prop in properties(Record.UNIT) if prop.name != "label"]
+    return {
+        unit["key"]: (unit["id"], {name: unit[name] for name in names} | {"labels": labels[unit["id"]]})
+        for unit in found
+    }
+
+
+def _families(connection: duckdb.DuckDBPyConnection, unit_id: int) -> list[Row]:
+    found = _rows(connection, _FAMILIES, [unit_id])
+    return [_without(row, "id") | {"members": _rows(connection, _MEMBERS, [row["id"]])} for row in found]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    result = connection.execute(sql, list(parameters))
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _without(row: Row, *names: str) -> Row:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _model_id(connection: duckdb.DuckDBPyConnection, name: str) -> int | None:
+    found = files.fetch(connection, "SELECT id FROM model WHERE name = ?", [name])
+    return int(found[0][0]) if found else None
+
+
+def _next_id(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(files.fetch(connection, f"SELECT coalesce(max(id) + 1, 0) FROM {quoted(table)}")[0][0])
+
+
+def _delete_rows(connection: duckdb.DuckDBPyConnection, model_id: int) -> None:
+    for table, columns in MODEL_COLUMNS.items():
+        condition = " OR ".join(f"{quoted(column)} = $model" for column in columns)
+        files.fetch(connection, f"DELETE FROM {quoted(table)} WHERE {condition}", {"model": model_id})
