@@ -63,8 +63,7 @@ class Circuits(Sequence[Circuit]):
 
     query: what was searched for. store: address of the database. keep: the keep rule of the models searched, which
     bounds what can be found. truncated: whether circuits were left out, and stopped_by the limit that did it.
-    total: how many there are in all, where that is known. seconds: how long the search took. warnings: sentences about
-    the query that do not keep it from running.
+    total: how many there are in all, where that is known. seconds: how long the search took.
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class Circuits(Sequence[Circuit]):
         truncated: bool = False,
         stopped_by: str | None = None,
         total: int | None = None,
-        warnings: Sequence[str] = (),
         read_units: UnitReader,
     ) -> None:
         self._circuits = tuple(circuits)
@@ -90,7 +88,6 @@ class Circuits(Sequence[Circuit]):
         self.truncated = truncated
         self.stopped_by = stopped_by
         self.total = total
-        self.warnings = tuple(warnings)
 
     def __len__(self) -> int:
         return len(self._circuits)
@@ -158,7 +155,6 @@ class Circuits(Sequence[Circuit]):
             "stopped_by": self.stopped_by,
             "total": self.total,
             "seconds": self.seconds,
-            "warnings": list(self.warnings),
             "circuits": [circuit.to_dict() for circuit in self._circuits],
         }
 

@@ -21,9 +21,9 @@ from circuitdb.backends.base import Limits, Row, Store
 from circuitdb.circuits import Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
-from circuitdb.language import compile_query
 from circuitdb.language.diagnostics import nearest_names
 from circuitdb.language.library import library_files
+from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
 
 DEFAULT_ROWS = 1000
@@ -115,7 +115,7 @@ class Database:
         InputError
             If there is none of that name; the nearest name is told.
         """
-        models = {row["name"]: row for row in self.models()}
+        models: dict[str, Row] = {row["name"]: row for row in self.models()}
         if name not in models:
             raise InputError(f"no model {name!r} in {self.address}{nearest(name, models)}")
         return models[name]
@@ -128,7 +128,7 @@ class Database:
         InputError
             If there is no such model or layer; the nearest name is told.
         """
-        layers = {row["name"]: row for row in self.model(model)["layers"]}
+        layers: dict[str, Row] = {row["name"]: row for row in self.model(model)["layers"]}
         if name not in layers:
             raise InputError(f"no layer {name!r} in {model}{nearest(name, layers)}")
         return layers[name]
@@ -141,8 +141,7 @@ class Database:
         InputError
             If there is no such model or layer; the nearest name is told.
         """
-        width = self.layer(model, layer)["width"]
-        return self._store.units([unit_key(model, layer, index) for index in range(width)])
+        return self._store.layer_units(model, self.layer(model, layer)["name"])
 
     def unit(self, name: str) -> Unit:
         """A unit by its key, `inceptionv1/mixed4c:447`, or by as much of the key's end as makes it clear, `4c:447`.
@@ -152,37 +151,33 @@ class Database:
         InputError
             If there is no such unit, or several; these are named.
         """
-        key = self._full_key(name)
-        record = self._store.unit(key)
-        if record is None:
-            model, layer = key.split(":")[0].split("/")
-            width = self.layer(model, layer)["width"]
-            raise InputError(f"no unit {key}: the units of {layer} are 0 to {width - 1}")
-        return Unit(key, record, self._store)
-
-    def _full_key(self, name: str) -> str:
         match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]+)", name)
         if match is None:
             raise InputError(f"{name!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
-        index = int(match["index"])
-        if match["model"]:
-            return unit_key(match["model"], self.layer(match["model"], match["layer"])["name"], index)
-        layers = [(model["name"], layer) for model in self.models() for layer in model["layers"]]
-        if match["layer"]:
-            named = [(model, layer) for model, layer in layers if layer["name"] == match["layer"]]
-            named = named or [(model, layer) for model, layer in layers if layer["name"].endswith(match["layer"])]
-            if not named:
-                names = {layer["name"] for _, layer in layers}
-                raise InputError(f"no layer {match['layer']!r} in {self.address}{nearest(match['layer'], names)}")
-            layers = named
-        keys = [unit_key(model, layer["name"], index) for model, layer in layers if index < layer["width"]]
-        if len(keys) > 1:
-            shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+        layers = self._layers_named(match["model"], match["layer"])
+        keys = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers]
+        found = [row["key"] for row in self._store.units(keys)]
+        if len(found) > 1:
+            shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
             raise InputError(f"{name!r} may be any of {shown}; write more of the key")
-        if not keys:
-            widths = ", ".join(f"{model}/{layer['name']} has {layer['width']}" for model, layer in layers[:4])
-            raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths} units" if widths else ""))
-        return keys[0]
+        record = self._store.unit(found[0]) if found else None
+        if record is None:
+            widths = "; ".join(f"{model}/{layer['name']} has {layer['width']:,} units" for model, layer in layers[:4])
+            raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths}" if widths else ""))
+        return Unit(record["key"], record, self._store)
+
+    def _layers_named(self, model: str | None, name: str | None) -> list[tuple[str, Row]]:
+        """Models' names and their layers, all or those so called, or else those whose name ends so."""
+        if model is not None and name is not None:
+            return [(model, self.layer(model, name))]
+        layers = [(row["name"], layer) for row in self.models() for layer in row["layers"]]
+        if name is None:
+            return layers
+        found = [(model, layer) for model, layer in layers if layer["name"] == name]
+        found = found or [(model, layer) for model, layer in layers if layer["name"].endswith(name)]
+        if not found:
+            raise InputError(f"no layer {name!r} in {self.address}{nearest(name, {row['name'] for _, row in layers})}")
+        return found
 
     def labels(self, model: str) -> list[Row]:
         """The labels of a model's units, `unit` (key), `label` and `source`, in order of key.
@@ -279,7 +274,7 @@ class Database:
         seconds: float | None = None,
         **parameters: Any,
     ) -> int:
-        """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`, but no limit of time."""
+        """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
         _, compiled = self._compile(query, model, parameters)
         return self._store.count(compiled, Limits(rows=None, seconds=seconds))
 
@@ -306,13 +301,15 @@ class Database:
     def _compile(
         self, query: str | Path, model: str | Sequence[str] | None, parameters: Mapping[str, Any]
     ) -> tuple[str, Query]:
-        text, source_name = read_query(query)
+        text, source_name, folder = read_query(query)
+        layers = {row["name"]: [layer["name"] for layer in row["layers"]] for row in self.models()}
         models = None if model is None else [model] if isinstance(model, str) else list(model)
         for name in models or ():
             self.model(name)
-        return text, compile_query(
-            text, models=models, parameters=parameters, source_name=source_name, catalog=self.models()
+        compiled = compile_query(
+            text, catalog=layers, models=models, parameters=parameters, source_name=source_name, folder=folder
         )
+        return text, compiled
 
     def _keep(self, searched: Sequence[str] | None) -> str:
         rules: dict[str, list[str]] = {}
@@ -324,8 +321,12 @@ class Database:
         return "; ".join(f"{rule} ({', '.join(names)})" for rule, names in rules.items())
 
 
-def read_query(query: str | Path) -> tuple[str, str]:
-    """Text of the language, and what to call it in messages, from a motif's name, a file's path or the text itself.
+def read_query(query: str | Path) -> tuple[str, str, Path]:
+    """Text of the language from a motif's name, a file's path or the text itself.
+
+    Returns
+    -------
+    The text, what messages call it, and the folder that its imports are relative to.
 
     Raises
     ------
@@ -334,15 +335,26 @@ def read_query(query: str | Path) -> tuple[str, str]:
     """
     name = str(query)
     if isinstance(query, Path) or name.endswith(".motif") or _is_file(name):
-        try:
-            return Path(query).read_text(encoding="utf-8"), name
-        except UnicodeDecodeError:
-            raise InputError(f"{name} is not text in UTF-8") from None
-        except OSError as error:
-            raise InputError(f"cannot read {name}: {error.strerror}") from None
+        return read_text(Path(query)), name, Path(query).parent
     if re.fullmatch(r"\w+", name):
-        return f"find {library_motif(name).stem}", "query"
-    return name, "query"
+        return f"find {library_motif(name).stem}", "query", Path()
+    return name, "query", Path()
+
+
+def read_text(file: Path) -> str:
+    """The text of a file in UTF-8.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is no text.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not text in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
 
 
 def library_motif(name: str) -> Path:

@@ -152,6 +152,9 @@ class Store(Protocol):
     def units(self, keys: Sequence[str]) -> list[Row]:
         """The properties of many units, with `labels`, in the order asked; those that are not there are left out."""
 
+    def layer_units(self, model: str, layer: str) -> list[Row]:
+        """The units of a layer by index, as `units` gives them; none where there is no such layer."""
+
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
 

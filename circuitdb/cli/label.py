@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -69,23 +70,22 @@ def read_labels(file: Path) -> list[tuple[str, str, str | None]]:
     InputError
         If the file cannot be read, lacks a column, or has a line without unit or label.
     """
+    from circuitdb.database import read_text
+
+    reader = csv.DictReader(io.StringIO(read_text(file), newline=""))
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is not text in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
-    reader = csv.DictReader(text.splitlines(keepends=True))
-    missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]
-    if missing:
-        raise InputError(
-            f"{file}:1: no column {' and '.join(missing)}; the first line names the columns unit, label, source"
-        )
-    labels = []
-    for row in reader:
-        if not row["unit"] or not row["label"]:
-            raise InputError(f"{file}:{reader.line_num}: a unit and its label are wanted")
-        labels.append((row["unit"], row["label"], row.get("source") or None))
+        missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(
+                f"{file}:1: no column {' and '.join(missing)}; the first line names the columns unit, label, source"
+            )
+        labels = []
+        for row in reader:
+            if not row["unit"] or not row["label"]:
+                raise InputError(f"{file}:{reader.line_num}: a unit and its label are wanted")
+            labels.append((row["unit"], row["label"], row.get("source") or None))
+    except csv.Error as error:
+        raise InputError(f"{file}:{reader.line_num}: not CSV: {error}") from None
     return labels
 
 

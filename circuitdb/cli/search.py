@@ -75,7 +75,7 @@ def find(
     from circuitdb.cli import output
     from circuitdb.database import Database
 
-    parameters = parse_parameters(param or [])
+    parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("searching", quiet):
         circuits = database.find(query, model=model, limit=limit, seconds=seconds, **parameters)
     match format:
@@ -90,9 +90,6 @@ def find(
         print(f"\n{_closing(circuits)}")
     elif circuits.truncated:
         output.remark(_closing(circuits))
-    if not quiet:
-        for warning in circuits.warnings:
-            output.remark(f"note: {warning}")
 
 
 def _table_of(circuits: Circuits, width: int) -> RenderableType:
@@ -148,7 +145,7 @@ def count(
     from circuitdb.cli import output
     from circuitdb.database import Database
 
-    parameters = parse_parameters(param or [])
+    parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("counting", quiet):
         number = database.count(query, model=model, seconds=seconds, **parameters)
     match format:
@@ -173,7 +170,7 @@ def explain(
     from circuitdb.database import Database
 
     with Database(db) as database:
-        explained = database.explain(query, model=model, **parse_parameters(param or []))
+        explained = database.explain(query, model=model, **read_parameters(param or []))
     if format is Format.JSON:
         output.write_json(explained)
     elif format is Format.CSV:
@@ -241,25 +238,22 @@ def about(text: str) -> str:
     return words.split(". ")[0].rstrip(".")
 
 
-def parse_parameters(settings: list[str]) -> dict[str, Any]:
-    """Parameters from `name=value`: numbers, true and false and quoted texts as in JSON, anything else is text.
+def read_parameters(settings: list[str]) -> dict[str, str | float | bool]:
+    """Parameters from `name=value`.
 
     Raises
     ------
     InputError
         If a setting has no `=`, or a name is set twice.
     """
-    parameters: dict[str, Any] = {}
+    from circuitdb.pattern.compile import parameter_from_text
+
+    parameters: dict[str, str | float | bool] = {}
     for setting in settings:
-        name, equals, value = setting.partition("=")
-        name = name.strip()
+        name, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not name.isidentifier():
             raise InputError(f"--param {setting!r} is not of the form NAME=VALUE")
         if name in parameters:
             raise InputError(f"--param sets {name} twice")
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            parsed = value.strip()
-        parameters[name] = parsed if isinstance(parsed, str | int | float | bool) else value
+        parameters[name] = parameter_from_text(value)
     return parameters

@@ -122,6 +122,14 @@ class DuckDBStore:
             found = _units(connection, keys)
         return [found[key][1] for key in keys if key in found]
 
+    def layer_units(self, model: str, layer: str) -> list[Row]:
+        """The units of a layer by index, as `units` gives them; none where there is no such layer."""
+        with self.reading() as connection:
+            found = _rows(
+                connection, 'SELECT key FROM unit WHERE model = ? AND layer = ? ORDER BY "index"', [model, layer]
+            )
+            return self.units([row["key"] for row in found])
+
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, ties by key, with `source`, `target` (keys) and every property.
 
