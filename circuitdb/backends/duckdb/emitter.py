@@ -1,0 +1,566 @@
+"""From a Query to SQL, as SQLGlot expressions with bound parameters.
+
+`Compiled.build` takes the query and the ids of the models in the file. A body of the pattern becomes the FROM and WHERE
+of one SELECT, its inner bodies become correlated subqueries. A unit is a number, its id; ids of one model stand in key
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from circuitdb.backends.duckdb.schema import folded
+from circuitdb.graph import EdgeKind, Record, property_of
+from circuitdb.pattern import model as p
+from circuitdb.pattern.differences import differences
+from circuitdb.pattern.maps import ANALOG
+from circuitdb.pattern.symmetry import Exclusion, Symmetry
+
+AGREEMENT = "circuitdb_agreement"
+"""The function of two kernels that `circuitdb.backends.duckdb.functions` adds to a connection."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The ids of the models in the file, and those searched; `everything` if that is all there are."""
+
+    ids: Mapping[str, int]
+    searched: tuple[int, ...]
+    everything: bool
+
+    @staticmethod
+    def of(query: p.Query, ids: Mapping[str, int]) -> Models:
+        """The models that a query searches; names that are not there search nothing."""
+        searched = tuple(ids[name] for name in (ids if query.models is None else query.models) if name in ids)
+        return Models(ids, searched, len(searched) == len(ids))
+
+
+class Parameters:
+    """Bound values by the names that stand for them in the SQL; equal values share a name."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+        self._names: dict[tuple[type, object], str] = {}
+
+    def bind(self, value: float | str | bool | int) -> exp.Expression:
+        """The placeholder of a value."""
+        name = self._names.setdefault((type(value), value), f"p{len(self._names) + 1}")
+        self.values[name] = value
+        return exp.Placeholder(this=name)
+
+
+@dataclass
+class Frame:
+    """One body as FROM items and WHERE conditions; what it does not know it asks the frame around it."""
+
+    models: Models
+    parameters: Parameters
+    body: p.Body
+    around: Frame | None = None
+    tables: list[exp.Expression] = field(default_factory=list)
+    where: list[exp.Expression] = field(default_factory=list)
+    _columns: dict[str, exp.Expression] = field(default_factory=dict)
+    _unit_tables: dict[str, str] = field(default_factory=dict)
+    _edges: dict[str, str] = field(default_factory=dict)
+    _rows: dict[str, str] = field(default_factory=dict)
+    _numbers: list[int] = field(default_factory=list)
+
+    # what stands for units, edges and rows
+
+    def bodies_around(self) -> list[p.Body]:
+        """The bodies around this one, the outermost first."""
+        return [] if self.around is None else [*self.around.bodies_around(), self.around.body]
+
+    def alias(self, kind: str) -> str:
+        """A table alias that is new in the whole query."""
+        if self.around is not None:
+            return self.around.alias(kind)
+        self._numbers.append(0)
+        return f"{kind}{len(self._numbers)}"
+
+    def unit(self, name: str) -> exp.Expression:
+        """The id of a unit."""
+        if name in self._columns:
+            return self._columns[name].copy()
+        assert self.around is not None, name
+        return self.around.unit(name)
+
+    def edge(self, name: str) -> str:
+        """The alias of an edge's table."""
+        if name in self._edges:
+            return self._edges[name]
+        assert self.around is not None, name
+        return self.around.edge(name)
+
+    def row(self, name: str) -> str:
+        """The alias of a map row's table."""
+        if name in self._rows:
+            return self._rows[name]
+        assert self.around is not None, name
+        return self.around.row(name)
+
+    def unit_table(self, name: str) -> str:
+        """The alias of a table with the unit's properties, joined when first asked for."""
+        if name in self._unit_tables:
+            return self._unit_tables[name]
+        if name not in self._columns and self.around is not None:
+            return self.around.unit_table(name)
+        alias = self.alias("u")
+        self._unit_tables[name] = alias
+        self._add_table("unit", alias)
+        self.where.append(exp.EQ(this=exp.column("id", alias), expression=self.unit(name)))
+        return alias
+
+    def _add_table(self, table: str, alias: str) -> None:
+        self.tables.append(exp.alias_(exp.to_table(table), alias, table=True))
+
+    def _place(self, unit: str, column: exp.Expression) -> None:
+        """Let a column stand for a unit, or equal what does already."""
+        own = any(unit == known.name for known in self.body.units)
+        if own and unit not in self._columns:
+            self._columns[unit] = column
+        else:
+            self.where.append(exp.EQ(this=column, expression=self.unit(unit)))
+
+    # the body
+
+    def build(self, symmetry: Symmetry | None = None) -> Frame:
+        """Fill FROM and WHERE."""
+        for edge in self.body.edges:
+            self._add_edge(edge)
+        for row in self.body.rows:
+            self._add_row(row)
+        for unit in self.body.units:
+            if unit.name not in self._columns:
+                alias = self.alias("u")
+                self._add_table("unit", alias)
+                self._columns[unit.name] = exp.column("id", alias)
+                self._unit_tables[unit.name] = alias
+        self._keep_to_models()
+        for unit in self.body.units:
+            for layers in unit.layers:
+                column = exp.column("layer", self.unit_table(unit.name))
+                self.where.append(self._among(column, [self.parameters.bind(layer) for layer in layers]))
+        known = symmetry.orderings if symmetry is not None else ()
+        for first, second in known:
+            self.where.append(exp.LT(this=self.unit(first), expression=self.unit(second)))
+        for first, second in differences(self.body, self.bodies_around(), known):
+            self.where.append(exp.NEQ(this=self.unit(first), expression=self.unit(second)))
+        for condition in self.body.conditions:
+            self.where.append(self.condition(condition))
+        for absent in self.body.absent:
+            self.where.append(exp.Not(this=self.fulfilled(absent)))
+        for counted in self.body.counted:
+            self.where.append(self._counted(counted))
+        for choice in self.body.choices:
+            self.where.append(self._choice(choice))
+        for exclusion in symmetry.exclusions if symmetry is not None else ():
+            self.where.append(self._excluded(exclusion))
+        return self
+
+    def select(self, *columns: exp.Expression) -> exp.Select:
+        """The SELECT of the body."""
+        query = exp.select(*columns)
+        for i, table in enumerate(self.tables):
+            query = query.from_(table) if i == 0 else query.join(table, join_type="cross")
+        return query.where(*self.where) if self.where else query
+
+    def fulfilled(self, body: p.Body) -> exp.Expression:
+        """Whether an inner body can be fulfilled; never NULL."""
+        inner = Frame(self.models, self.parameters, body, self).build()
+        if not inner.tables:
+            return _true(exp.and_(*inner.where)) if inner.where else exp.true()
+        return exp.Exists(this=inner.select(exp.Literal.number(1)))
+
+    def how_many(self, counted: p.Counted) -> exp.Expression:
+        """How many units fulfil a counted body."""
+        inner = Frame(self.models, self.parameters, counted.body, self).build()
+        return inner.select(exp.Count(this=exp.Distinct(expressions=[inner.unit(counted.unit)]))).subquery()
+
+    def units_of(self, counted: p.Counted) -> exp.Expression:
+        """The units that fulfil a counted body, as a list in key order."""
+        inner = Frame(self.models, self.parameters, counted.body, self).build()
+        units = exp.func("list", exp.Distinct(expressions=[inner.unit(counted.unit)]))
+        return exp.func("list_sort", inner.select(units).subquery())
+
+    def model_id(self, unit: p.Unit) -> exp.Expression:
+        """The id of a unit's model."""
+        return exp.column("model_id", self.unit_table(unit.name))
+
+    def _add_edge(self, edge: p.Edge) -> None:
+        alias = self.alias("e")
+        self._edges[edge.name] = alias
+        self._add_table("edge", alias)
+        kind = exp.column("kind", alias)
+        skip = exp.Literal.string(EdgeKind.SKIP.value)
+        if edge.sign == "never":
+            self.where.append(exp.false())
+        elif edge.skip:
+            self.where.append(exp.EQ(this=kind, expression=skip))
+            if edge.sign != "any":
+                self.where.append(exp.false())
+        elif edge.sign == "any":
+            self.where.append(exp.NEQ(this=kind, expression=skip))
+        else:
+            wanted = EdgeKind.EXCITES if edge.sign == "excites" else EdgeKind.INHIBITS
+            self.where.append(exp.EQ(this=kind, expression=exp.Literal.string(wanted.value)))
+        self._place(edge.source, exp.column("source", alias))
+        self._place(edge.target, exp.column("target", alias))
+
+    def _add_row(self, row: p.MapRow) -> None:
+        alias = self.alias("m")
+        self._rows[row.name] = alias
+        if row.map == ANALOG:
+            self._add_table("analogue", alias)
+            best = exp.LTE(this=exp.column("rank", alias), expression=self.parameters.bind(row.choices))
+            self.where += [best, self._to_model(alias, row.model)]
+        else:
+            self._add_table("map", alias)
+            self.where.append(exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(row.map)))
+        self._place(row.source, exp.column("source", alias))
+        self._place(row.target, exp.column("target", alias))
+
+    def _to_model(self, alias: str, model: str | None) -> exp.Expression:
+        model_id = self.models.ids.get(model or "", -1)
+        return exp.EQ(this=exp.column("target_model_id", alias), expression=self.parameters.bind(model_id))
+
+    # models
+
+    def _keep_to_models(self) -> None:
+        """Keep every connected part of the body in its model."""
+        placed = {unit.name: unit.model for body in (*self.bodies_around(), self.body) for unit in body.units}
+        columns: list[tuple[str, exp.Expression]] = []
+        for edge in self.body.edges:
+            columns.append((edge.source, exp.column("model_id", self._edges[edge.name])))
+        for row in self.body.rows:
+            name = "source_model_id" if row.map == ANALOG else "model_id"
+            columns.append((row.source, exp.column(name, self._rows[row.name])))
+        ends = {name for edge in self.body.edges for name in (edge.source, edge.target)}
+        ends |= {name for row in self.body.rows for name in (row.source, row.target)}
+        columns += [
+            (unit.name, exp.column("model_id", self._unit_tables[unit.name]))
+            for unit in self.body.units
+            if unit.name not in ends
+        ]
+        # A condition on each table lets the store skip the rows of other models.
+        for unit, column in columns:
+            if placed[unit] is not None:
+                ids: tuple[int, ...] = (self.models.ids.get(placed[unit] or "", -1),)
+            elif self.models.everything and len(self.models.searched) != 1:
+                continue
+            else:
+                ids = self.models.searched or (-1,)
+            self.where.append(self._among(column, [self.parameters.bind(i) for i in ids]))
+        if len(self.models.searched) > 1:
+            self._one_model(placed, columns)
+
+    def _one_model(self, placed: Mapping[str, str | None], columns: Sequence[tuple[str, exp.Expression]]) -> None:
+        """Where several models are searched, keep the parts that no edge joins in one of them."""
+        searched = [(unit, column) for unit, column in columns if placed[unit] is None]
+        group = _components(self.body)
+        first: exp.Expression | None = self._searched_model()
+        seen = set()
+        if first is not None:
+            outer = {name for name, _ in searched if not any(name == u.name for u in self.body.units)}
+            seen = {group.get(name, name) for name in outer}
+        for unit, column in searched:
+            part = group.get(unit, unit)
+            if part in seen:
+                continue
+            seen.add(part)
+            if first is None:
+                first = column
+            else:
+                self.where.append(exp.EQ(this=column.copy(), expression=first.copy()))
+
+    def _searched_model(self) -> exp.Expression | None:
+        """The model id of the circuit, from a frame around this one."""
+        if self.around is None:
+            return None
+        for unit in self.around.body.units:
+            if unit.model is None:
+                return self.around.model_id(unit)
+        return self.around._searched_model()
+
+    # blocks
+
+    def _counted(self, counted: p.Counted) -> exp.Expression:
+        if counted.quantity == "at least" and counted.count == 0:
+            return exp.true()
+        if counted.quantity == "at least" and counted.count == 1:
+            return self.fulfilled(counted.body)
+        if counted.quantity != "at least" and counted.count == 0:
+            return exp.Not(this=self.fulfilled(counted.body))
+        return self._quantity(counted.quantity, self.how_many(counted), counted.count)
+
+    def _choice(self, choice: p.Choice) -> exp.Expression:
+        return self._quantity(choice.quantity, _number_true([self.fulfilled(b) for b in choice.bodies]), choice.count)
+
+    def _quantity(self, quantity: p.Quantity, number: exp.Expression, count: float) -> exp.Expression:
+        comparison = {"at least": exp.GTE, "exactly": exp.EQ, "at most": exp.LTE}[quantity]
+        return comparison(this=number, expression=self.parameters.bind(int(count)))
+
+    def _excluded(self, exclusion: Exclusion) -> exp.Expression:
+        less = exp.LT(this=self.unit(exclusion.lesser), expression=self.unit(exclusion.unit))
+        return exp.Not(this=exp.paren(exp.and_(less, self.fulfilled(exclusion.conditions))))
+
+    # conditions: true, or false, or NULL where something is missing, which WHERE takes for false
+
+    def condition(self, condition: p.Expression) -> exp.Expression:
+        """A condition of the pattern as a boolean of SQL; NULL stands for false."""
+        match condition:
+            case p.Constant(value=value):
+                return exp.true() if value else exp.false()
+            case p.And(operands=operands):
+                return exp.paren(exp.and_(*(self.condition(o) for o in operands)))
+            case p.Or(operands=operands):
+                return exp.paren(exp.or_(*(self.condition(o) for o in operands)))
+            case p.Not(operand=operand):
+                return exp.paren(exp.Not(this=_true(self.condition(operand))))
+            case p.Truth(value=value):
+                return self.value(value)
+            case p.IsMissing(value=value):
+                return self._is_missing(value)
+            case p.Compare(operator=operator, left=left, right=right):
+                comparison = _COMPARISONS[operator]
+                return self._over_labels(
+                    (left, right), lambda a, b: comparison(this=a, expression=b), fold=False
+                )
+            case p.Contains(left=left, right=right):
+                return self._over_labels((left, right), lambda a, b: exp.func("contains", a, b), fold=True)
+            case p.OneOf(value=value, items=items):
+                if not items:
+                    return exp.false()
+                if any(map(_is_label, items)):
+                    return self.condition(p.Or(tuple(p.Compare("=", value, item) for item in items)))
+                return self._over_labels(
+                    (value, *items), lambda first, *rest: self._among(first, list(rest)), fold=False
+                )
+        return _true(self.value(condition))
+
+    def _among(self, value: exp.Expression, items: list[exp.Expression]) -> exp.Expression:
+        if len(items) == 1:
+            return exp.EQ(this=value, expression=items[0])
+        return exp.In(this=value, expressions=items)
+
+    def _is_missing(self, value: p.Expression) -> exp.Expression:
+        if _is_label(value):
+            alias, tables, where = self._label(value)
+            return exp.Not(this=exp.Exists(this=exp.select("1").from_(tables).where(where)))
+        if self._never_missing(value):
+            return exp.false()
+        return exp.Is(this=self.value(value), expression=exp.null())
+
+    def _over_labels(self, values: Sequence[p.Expression], compare: _Comparison, *, fold: bool) -> exp.Expression:
+        """A comparison; where a side is a label, whether it holds for one of the unit's labels."""
+        query: exp.Select | None = None
+        sides: list[exp.Expression] = []
+        for value in values:
+            if _is_label(value):
+                alias, table, where = self._label(value)
+                select = query if query is not None else exp.select("1")
+                query = (select.join(table, join_type="cross") if query is not None else select.from_(table)).where(where)
+                sides.append(exp.column(folded("label") if fold else "label", alias))
+            else:
+                sides.append(self._folded(value) if fold else self.value(value))
+        comparison = compare(*sides)
+        return comparison if query is None else exp.Exists(this=query.where(comparison))
+
+    def _label(self, value: p.Expression) -> tuple[str, exp.Expression, exp.Expression]:
+        assert isinstance(value, p.UnitProperty)
+        alias = self.alias("l")
+        table = exp.alias_(exp.to_table("label"), alias, table=True)
+        return alias, table, exp.EQ(this=exp.column("unit_id", alias), expression=self.value(value.of))
+
+    # values: NULL where missing
+
+    def value(self, value: p.Expression) -> exp.Expression:
+        """A value of the pattern."""
+        match value:
+            case p.Constant(value=constant):
+                return self.parameters.bind(constant)
+            case p.UnitValue(unit=unit):
+                return self.unit(unit)
+            case p.MapValue():
+                return self._map_value(value)
+            case p.UnitProperty(of=of, name=name):
+                return self._unit_property(of, name)
+            case p.EdgeProperty(edge=edge, name=name):
+                return exp.column(name, self.edge(edge))
+            case p.RowProperty(row=row, name=name):
+                return exp.column(name, self.row(row))
+            case p.EdgeSign(edge=edge):
+                below = exp.LT(this=exp.column("weight", self.edge(edge)), expression=exp.Literal.number(0))
+                return exp.case().when(below, exp.Literal.number(-1)).else_(exp.Literal.number(1))
+            case p.Negative(operand=operand):
+                return exp.Neg(this=exp.paren(self.number(operand)))
+            case p.Arithmetic(operator=operator, left=left, right=right):
+                return self._arithmetic(operator, self.number(left), self.number(right))
+            case p.Function(name=name, arguments=arguments):
+                return self._function(name, arguments)
+            case p.HowMany(conditions=conditions):
+                return _number_true([_true(self.condition(c)) for c in conditions])
+            case p.ListLength(unit=unit):
+                return self.how_many(next(c for c in self._outermost().body.counted if c.unit == unit))
+            case p.Agreement():
+                return self._agreement(value)
+        return _true(self.condition(value))
+
+    def number(self, value: p.Expression) -> exp.Expression:
+        """A value as a double, for arithmetic."""
+        resolved = self.value(value)
+        return resolved if _is_double(value) else exp.cast(resolved, "DOUBLE")
+
+    def _outermost(self) -> Frame:
+        return self if self.around is None else self.around._outermost()
+
+    def _folded(self, value: p.Expression) -> exp.Expression:
+        match value:
+            case p.Constant(value=text):
+                return self.parameters.bind(str(text).casefold())
+            case p.UnitProperty(of=of, name=name):
+                return self._unit_property(of, folded(name))
+            case p.RowProperty(row=row, name=name):
+                return exp.column(folded(name), self.row(row))
+        raise AssertionError(f"{type(value).__name__} is no text")
+
+    def _unit_property(self, of: p.UnitValue | p.MapValue, name: str) -> exp.Expression:
+        if isinstance(of, p.UnitValue):
+            return exp.column(name, self.unit_table(of.unit))
+        alias = self.alias("u")
+        table = exp.alias_(exp.to_table("unit"), alias, table=True)
+        same = exp.EQ(this=exp.column("id", alias), expression=self._map_value(of))
+        return exp.select(exp.column(name, alias)).from_(table).where(same).subquery()
+
+    def _map_value(self, value: p.MapValue) -> exp.Expression:
+        alias = self.alias("m")
+        from_unit = exp.EQ(this=exp.column("source", alias), expression=self.value(value.of))
+        target = exp.select(exp.column("target", alias))
+        if value.map == ANALOG:
+            table = exp.alias_(exp.to_table("analogue"), alias, table=True)
+            first = exp.EQ(this=exp.column("rank", alias), expression=exp.Literal.number(1))
+            return target.from_(table).where(from_unit, first, self._to_model(alias, value.model)).subquery()
+        table = exp.alias_(exp.to_table("map"), alias, table=True)
+        named = exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(value.map))
+        return target.from_(table).where(from_unit, named).subquery()
+
+    def _arithmetic(self, operator: str, left: exp.Expression, right: exp.Expression) -> exp.Expression:
+        if operator == "/":
+            right = exp.func("nullif", right, exp.Literal.number(0))
+        node = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}[operator]
+        return exp.paren(node(this=left, expression=right))
+
+    def _function(self, name: str, arguments: Sequence[p.Expression]) -> exp.Expression:
+        if not arguments:
+            return exp.Literal.number(0) if name in ("sum", "number") else exp.null()
+        numbers = [self.number(argument) for argument in arguments]
+        if name in ("abs", "sign"):
+            return exp.func(name, numbers[0])
+        if name == "sum":
+            total = numbers[0]
+            for number in numbers[1:]:
+                total = exp.Add(this=total, expression=number)
+            return exp.paren(total)
+        if name == "number":
+            result: exp.Expression = exp.Literal.number(len(numbers))
+        elif len(numbers) == 1:
+            return numbers[0]
+        else:
+            result = exp.func("least" if name == "min" else "greatest", *numbers)
+        # LEAST and GREATEST pass over NULL; here one missing value makes the whole missing.
+        gaps = [number for number, argument in zip(numbers, arguments, strict=True) if not self._never_missing(argument)]
+        if not gaps:
+            return result
+        missing = exp.or_(*(exp.Is(this=number.copy(), expression=exp.null()) for number in gaps))
+        return exp.case().when(missing, exp.null()).else_(result)
+
+    def _agreement(self, value: p.Agreement) -> exp.Expression:
+        columns = ("kernel", "kernel_h", "kernel_w", "offset_y", "offset_x")
+        arguments: list[exp.Expression] = []
+        for edge, maps in ((value.left, value.left_maps), (value.right, value.right_maps)):
+            arguments += [exp.column(column, self.edge(edge)) for column in columns]
+            arguments.append(self.parameters.bind(" ".join(maps)))
+        return exp.Anonymous(this=AGREEMENT, expressions=arguments)
+
+    def _never_missing(self, value: p.Expression) -> bool:
+        match value:
+            case p.Constant() | p.UnitValue() | p.EdgeSign() | p.HowMany() | p.ListLength():
+                return True
+            case p.EdgeProperty(name=name):
+                return not _optional(Record.EDGE, name)
+            case p.UnitProperty(of=p.UnitValue(), name=name):
+                return not _optional(Record.UNIT, name)
+            case p.Negative(operand=operand):
+                return self._never_missing(operand)
+            case p.Arithmetic(operator="+" | "-" | "*", left=left, right=right):
+                return self._never_missing(left) and self._never_missing(right)
+            case p.Function(name=name, arguments=arguments):
+                return bool(arguments or name in ("sum", "number")) and all(map(self._never_missing, arguments))
+            case p.Compare() | p.Contains() | p.OneOf() | p.IsMissing() | p.And() | p.Or() | p.Not() | p.Truth():
+                return True
+        return False
+
+
+class _Comparison:
+    """Typing of a function from the sides of a comparison to a boolean."""
+
+    def __call__(self, *sides: exp.Expression) -> exp.Expression:
+        raise NotImplementedError
+
+
+_COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
+
+
+def _true(condition: exp.Expression) -> exp.Expression:
+    """A condition with NULL turned to false."""
+    if isinstance(condition, exp.Boolean | exp.Exists):
+        return condition
+    return exp.paren(exp.Is(this=exp.paren(condition), expression=exp.true()))
+
+
+def _number_true(conditions: Sequence[exp.Expression]) -> exp.Expression:
+    one, zero = exp.Literal.number(1), exp.Literal.number(0)
+    total: exp.Expression = zero
+    for condition in conditions:
+        total = exp.Add(this=total, expression=exp.case().when(condition, one.copy()).else_(zero.copy()))
+    return exp.paren(total)
+
+
+def _is_label(value: p.Expression) -> bool:
+    return isinstance(value, p.UnitProperty) and value.name == "label"
+
+
+def _is_double(value: p.Expression) -> bool:
+    match value:
+        case p.Constant() | p.Arithmetic() | p.Negative() | p.Agreement():
+            return True
+        case p.EdgeProperty(name=name):
+            known = property_of(Record.EDGE, name)
+            return known is not None and known.type == "real"
+        case p.Function(name=name):
+            return name in ("min", "max", "sum", "abs")
+    return False
+
+
+def _optional(record: Record, name: str) -> bool:
+    known = property_of(record, name)
+    return known is None or known.optional
+
+
+def _components(body: p.Body) -> dict[str, str]:
+    """For each unit of a body's edges and rows, one unit of the part that they join it to."""
+    parent: dict[str, str] = {}
+
+    def root(unit: str) -> str:
+        while parent.setdefault(unit, unit) != unit:
+            unit = parent[unit]
+        return unit
+
+    for end in (*body.edges, *(row for row in body.rows if row.map != ANALOG)):
+        parent[root(end.source)] = root(end.target)
+    for row in body.rows:
+        root(row.source)
+    return {unit: root(unit) for unit in list(parent)}

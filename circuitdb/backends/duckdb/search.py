@@ -1,0 +1,256 @@
+"""Runs queries on the embedded store: SQL out, circuits in.
+
+`find` asks for the unit ids of one page of circuits, then for the keys, lists and edges of just these; `count` asks for
+a number only; `explain` shows the SQL. Time is bounded by interrupting the connection.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
+from circuitdb.backends.duckdb.emitter import AGREEMENT, Frame, Models, Parameters
+from circuitdb.backends.duckdb.functions import add_functions
+from circuitdb.backends.duckdb.schema import quoted
+from circuitdb.errors import CircuitdbError
+from circuitdb.graph import EdgeKind, Record, properties
+from circuitdb.pattern import model as p
+from circuitdb.pattern.describe import predicates
+from circuitdb.pattern.symmetry import Symmetry, symmetry_of
+
+if TYPE_CHECKING:
+    from circuitdb.backends.duckdb.store import DuckDBStore
+
+_SECONDS_FOR_TOTAL = 1.0
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """SQL with its parameters."""
+
+    sql: str
+    parameters: Mapping[str, object]
+
+
+def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
+    """One page of circuits, in the query's order."""
+    started = time.perf_counter()
+    with store.reading() as connection:
+        models = _models(connection, query)
+        page = page_sql(query, models, limits.rows)
+        _prepare(connection, limits, page)
+        with _bounded(connection, limits.seconds) as stopped:
+            rows = _fetch(connection, page)
+            matches = _matches(connection, query, models, rows[: limits.rows]) if rows else []
+        if stopped.is_set():
+            return Found([], True, time.perf_counter() - started, "seconds")
+        truncated = limits.rows is not None and len(rows) > limits.rows
+        total = len(rows) if not truncated else None
+        if truncated:
+            with _bounded(connection, _SECONDS_FOR_TOTAL) as gave_up:
+                counted = _fetch(connection, count_sql(query, models))
+            total = None if gave_up.is_set() else int(counted[0][0])
+    seconds = time.perf_counter() - started
+    return Found(matches, truncated, seconds, "rows" if truncated else None, total)
+
+
+def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
+    """How many circuits there are.
+
+    Raises
+    ------
+    CircuitdbError
+        If the time ran out.
+    """
+    with store.reading() as connection:
+        compiled = count_sql(query, _models(connection, query))
+        _prepare(connection, limits, compiled)
+        with _bounded(connection, limits.seconds) as stopped:
+            rows = _fetch(connection, compiled)
+        if stopped.is_set():
+            raise CircuitdbError(f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds")
+        return int(rows[0][0])
+
+
+def explain(store: DuckDBStore, query: p.Query) -> Explanation:
+    """The SQL of a search and of a count."""
+    with store.reading() as connection:
+        models = _models(connection, query)
+    page, total = page_sql(query, models, query.limit), count_sql(query, models)
+    rows = [{"predicate": text, "evaluated": "in the store"} for text in predicates(query.body)]
+    return Explanation(page.sql, page.parameters, rows, total.sql)
+
+
+def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
+    """The SQL of a page: unit ids in naming order, then the score; one row more than asked for tells if there are more."""
+    parameters = Parameters()
+    symmetry = _symmetry(query)
+    frame = Frame(models, parameters, query.body).build(symmetry)
+    units = [exp.alias_(frame.unit(unit.name), f"c{i}") for i, unit in enumerate(query.body.units)]
+    score = exp.null() if query.score is None else frame.number(query.score)
+    order: list[exp.Expression] = []
+    if query.order is None and query.score is not None:
+        order.append(exp.Ordered(this=exp.column("score"), desc=True, nulls_first=False))
+    elif query.order is not None and query.order != "key":
+        order.append(exp.Ordered(this=frame.value(query.order), desc=query.descending, nulls_first=False))
+    down = query.order == "key" and query.descending
+    order += [exp.Ordered(this=key, desc=down, nulls_first=False) for key in _keys(query, models, frame)]
+    select = frame.select(*units, exp.alias_(score, "score")).order_by(*order)
+    if rows is not None:
+        select = select.limit(rows + 1)
+    return _compiled(select, parameters)
+
+
+def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expression]:
+    """What orders circuits by the keys of their units, in naming order."""
+    named_already = len(models.searched) == 1
+    for i, unit in enumerate(query.body.units):
+        if unit.model is None and not named_already:
+            named_already = True
+            yield exp.column("model", frame.unit_table(unit.name))
+        yield exp.column(f"c{i}")
+
+
+def count_sql(query: p.Query, models: Models) -> Compiled:
+    """The SQL of a count."""
+    parameters = Parameters()
+    frame = Frame(models, parameters, query.body).build(_symmetry(query))
+    return _compiled(frame.select(exp.Count(this=exp.Star())), parameters)
+
+
+def _symmetry(query: p.Query) -> Symmetry:
+    return Symmetry() if query.every_labelling else symmetry_of(query.body)
+
+
+def _compiled(select: exp.Expression, parameters: Parameters) -> Compiled:
+    return Compiled(select.sql("duckdb", pretty=True), dict(parameters.values))
+
+
+def _models(connection: duckdb.DuckDBPyConnection, query: p.Query) -> Models:
+    return Models.of(query, dict(connection.execute("SELECT name, id FROM model ORDER BY name").fetchall()))
+
+
+def _matches(
+    connection: duckdb.DuckDBPyConnection, query: p.Query, models: Models, rows: Sequence[tuple[Any, ...]]
+) -> list[Match]:
+    """The circuits of a page of unit ids."""
+    units = query.body.units
+    numbers = [row[: len(units)] for row in rows]
+    lists = _lists(connection, query, models, numbers)
+    place = {unit.name: i for i, unit in enumerate(units)}
+    ends = {
+        (ids[place[edge.source]], ids[place[edge.target]]) for ids in numbers for edge in query.body.edges
+    }
+    edges = _edges(connection, sorted(ends))
+    keys = _unit_keys(connection, {i for ids in numbers for i in ids} | {i for found in lists for own in found for i in own})
+    searched = next((i for i, unit in enumerate(units) if unit.model is None), 0)
+    counted = [block.unit for block in query.body.counted]
+    matches = []
+    for row, ids, found in zip(rows, numbers, lists, strict=True):
+        shown: dict[str, str | list[str]] = {
+            text: keys[i] for unit, i in zip(units, ids, strict=True) for text in unit.shown_as
+        }
+        shown |= {name: [keys[i] for i in own] for name, own in zip(counted, found, strict=True)}
+        own_edges = [
+            edges[ids[place[edge.source]], ids[place[edge.target]], edge.skip] for edge in query.body.edges
+        ]
+        matches.append(Match(keys[ids[searched]].partition("/")[0], shown, own_edges, row[len(units)]))
+    return matches
+
+
+def _lists(
+    connection: duckdb.DuckDBPyConnection, query: p.Query, models: Models, numbers: Sequence[tuple[int, ...]]
+) -> list[list[list[int]]]:
+    """For each circuit of a page and each counted block, the ids of the units that fulfil it."""
+    if not query.body.counted:
+        return [[] for _ in numbers]
+    parameters = Parameters()
+    frame = Frame(models, parameters, query.body).build()
+    names = [f"c{i}" for i in range(len(query.body.units))]
+    page = pa.table({"place": range(len(numbers)), **{n: [ids[i] for ids in numbers] for i, n in enumerate(names)}})
+    for name, unit in zip(names, query.body.units, strict=True):
+        frame.where.append(exp.EQ(this=exp.column(name, "page"), expression=frame.unit(unit.name)))
+    frame.tables.insert(0, exp.to_table("page"))
+    lists = [frame.units_of(counted) for counted in query.body.counted]
+    compiled = _compiled(frame.select(exp.column("place", "page"), *lists), parameters)
+    connection.register("page", page)
+    try:
+        found = {row[0]: [own or [] for own in row[1:]] for row in _fetch(connection, compiled)}
+    finally:
+        connection.unregister("page")
+    return [found[i] for i in range(len(numbers))]
+
+
+def _edges(
+    connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int, bool], Row]:
+    """Every property of the edges between pairs of units, by the units' ids and whether it is a skip."""
+    if not ends:
+        return {}
+    names = [prop.name for prop in properties(Record.EDGE)]
+    columns = ", ".join(f"e.{quoted(name)}" for name in names)
+    connection.register("ends", pa.table({"s": [a for a, _ in ends], "t": [b for _, b in ends]}))
+    try:
+        rows = connection.execute(
+            f"SELECT e.source, e.target, s.key, t.key, {columns} FROM ends JOIN edge AS e ON e.source = ends.s "
+            "AND e.target = ends.t JOIN unit AS s ON s.id = e.source JOIN unit AS t ON t.id = e.target"
+        ).fetchall()
+    finally:
+        connection.unregister("ends")
+    kind = 4 + names.index("kind")
+    return {
+        (row[0], row[1], row[kind] == EdgeKind.SKIP): dict(zip(["source", "target", *names], row[2:], strict=True))
+        for row in rows
+    }
+
+
+def _unit_keys(connection: duckdb.DuckDBPyConnection, ids: set[int]) -> dict[int, str]:
+    sql = "SELECT id, key FROM unit WHERE id IN (SELECT unnest(CAST(? AS INTEGER[])))"
+    return dict(connection.execute(sql, [sorted(ids)]).fetchall())
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, limits: Limits, compiled: Compiled) -> None:
+    if AGREEMENT in compiled.sql.lower():
+        add_functions(connection)
+    if limits.memory_mb is not None:
+        connection.execute(f"SET memory_limit = '{int(limits.memory_mb)}MB'")
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> list[tuple[Any, ...]]:
+    try:
+        return connection.execute(compiled.sql, dict(compiled.parameters)).fetchall()
+    except duckdb.InterruptException:
+        return []
+    except duckdb.OutOfMemoryException:
+        raise CircuitdbError(
+            "the search needs more memory than it may take; set a threshold, as `every edge where share > 0.01`"
+        ) from None
+
+
+@contextmanager
+def _bounded(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[threading.Event]:
+    """Interrupt what runs on the connection after so many seconds; the event tells whether that happened."""
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, stop) if seconds is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield stopped
+    finally:
+        if timer is not None:
+            timer.cancel()

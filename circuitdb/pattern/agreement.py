@@ -1,0 +1,70 @@
+"""The value of `agreement(T(e), f)` for many pairs of edges at once.
+
+Stores hand over the kernels as lists with their sizes and offsets; `agreement_of_edges` turns them by the maps and
+compares them with `circuitdb.kernels`. Kernels of one shape go through in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from circuitdb import kernels
+from circuitdb.pattern.maps import parse_map
+
+
+@dataclass(frozen=True)
+class KernelColumns:
+    """Kernels of n edges, row major, None where an edge has none, and the maps to turn them by, the innermost first."""
+
+    kernels: Sequence[Sequence[float] | npt.NDArray[np.float32] | None]
+    heights: Sequence[int | None]
+    widths: Sequence[int | None]
+    offsets_y: Sequence[float | None]
+    offsets_x: Sequence[float | None]
+    maps: tuple[str, ...]
+
+    def shape(self, i: int) -> tuple[int, int, float, float] | None:
+        """Height, width and offsets of a kernel, or None where anything of it is missing."""
+        parts = (self.heights[i], self.widths[i], self.offsets_y[i], self.offsets_x[i])
+        kernel = self.kernels[i]
+        if kernel is None or any(part is None for part in parts):
+            return None
+        height, width, y, x = parts
+        assert height is not None and width is not None and y is not None and x is not None  # noqa: PT018
+        return (height, width, y, x) if len(kernel) == height * width > 0 else None
+
+    def placed(self, rows: Sequence[int], shape: tuple[int, int, float, float]) -> kernels.Placed:
+        """The kernels of some edges of one shape, turned."""
+        height, width, y, x = shape
+        numbers = np.asarray([self.kernels[i] for i in rows], dtype=np.float64).reshape(len(rows), height, width)
+        placed = kernels.Placed(numbers, y, x)
+        for name in self.maps:
+            element = parse_map(name)
+            if element.kind == "flip":
+                placed = kernels.flip(*placed)
+            elif element.kind == "flip_vertical":
+                placed = kernels.flip_vertical(*placed)
+            else:
+                placed = kernels.turn(*placed, element.degrees)
+        return placed
+
+
+def agreement_of_edges(left: KernelColumns, right: KernelColumns) -> npt.NDArray[np.float64]:
+    """Cosine of the turned kernels, pair by pair: [n], NaN where a kernel is absent or all zero."""
+    n = len(left.kernels)
+    groups: dict[object, list[int]] = {}
+    for i in range(n):
+        shapes = (left.shape(i), right.shape(i))
+        if None not in shapes:
+            groups.setdefault(shapes, []).append(i)
+    values = np.full(n, np.nan)
+    for rows in groups.values():
+        first, second = left.shape(rows[0]), right.shape(rows[0])
+        assert first is not None
+        assert second is not None
+        values[rows] = kernels.agreement(left.placed(rows, first), right.placed(rows, second))
+    return values
