@@ -133,7 +133,11 @@ class Database:
             raise InputError(f"no layer {name!r} in {model}{nearest(name, layers)}")
         return layers[name]
 
-    def units(self, model: str, layer: str) -> list[Row]:
+    def units(self, keys: Sequence[str]) -> list[Row]:
+        """The properties of units by their keys, with `labels`, in the order asked; what is not there is left out."""
+        return self._store.units(keys)
+
+    def layer_units(self, model: str, layer: str) -> list[Row]:
         """The units of a layer in order: their properties, with `labels`.
 
         Raises
@@ -156,7 +160,7 @@ class Database:
             raise InputError(f"{name!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
         layers = self._layers_named(match["model"], match["layer"])
         keys = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers]
-        found = [row["key"] for row in self._store.units(keys)]
+        found = [row["key"] for row in self.units(keys)]
         if len(found) > 1:
             shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
             raise InputError(f"{name!r} may be any of {shown}; write more of the key")
@@ -199,15 +203,15 @@ class Database:
         """
         self._store.add_labels(list(labels))
 
-    def delete_label(self, unit: str, label: str) -> None:
-        """Take a label from a unit.
+    def delete_label(self, key: str, label: str) -> None:
+        """Take a label from a unit, whoever gave it.
 
         Raises
         ------
         InputError
             If there is no such unit, or it does not have the label.
         """
-        self._store.delete_label(self.unit(unit).key, label)
+        self._store.delete_label(key, label)
 
     def delete(self, model: str) -> None:
         """Delete a model and all that is its own.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from circuitdb.database import Database, Unit
 
 Row = Mapping[str, Any]
+_WIDEST_FIGURE = 100
+_WIDEST_LABEL = 18
 _MODEL_FIELDS = ("name", "architecture", "weights_sha256", "keep")
 _LAYER_FIELDS = ("name", "depth", "width", "rf_px", "stride_px")
 _UNIT_FIELDS = ("index", "kind", "branch", "bias", "in_norm", "energy_kept_in", "energy_kept_out", "mean", "sd")
@@ -115,7 +117,7 @@ def _list_layers(model: Row, format: Format) -> None:
 def _list_units(database: Database, model: str, layer: str, format: Format) -> None:
     from circuitdb.cli import output
 
-    units = database.units(model, layer)
+    units = database.layer_units(model, layer)
     columns = [name for name in _UNIT_FIELDS if any(unit.get(name) is not None for unit in units)]
     rows = [{**unit, "labels": "; ".join(row["label"] for row in unit["labels"])} for unit in units]
     columns += ["labels"] if any(row["labels"] for row in rows) else []
@@ -200,10 +202,10 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
         return
     console.print(heading, style="bold")
     drawings = []
+    others = {row["key"]: row for row in database.units([edge[end] for edge in edges])}
     for edge in edges:
-        other = database.unit(edge[end])
         kernel = edge_kernel(edge)
-        labels = [row["label"] for row in other.labels[:1]]
+        labels = [_cropped(row["label"]) for row in others[edge[end]]["labels"][:1]]
         drawings.append(
             Drawing(
                 np.array([[edge["weight"]]]) if kernel is None else kernel,
@@ -211,16 +213,19 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
                 + (["skip"] if edge["kind"] == "SKIP" else []),
             )
         )
-    console.print(
-        draw_kernels(drawings, min(console.width, 120), console.color_system is not None and not console.no_color),
-        end="",
-    )
+    colour = console.color_system is not None and not console.no_color
+    console.print(draw_kernels(drawings, min(console.width, _WIDEST_FIGURE), colour), end="")
+
+
+def _cropped(label: str) -> str:
+    return label if len(label) <= _WIDEST_LABEL else label[: _WIDEST_LABEL - 1] + "…"
 
 
 def rm(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="The models to delete.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Delete models with everything that is theirs. On a terminal it asks first."""
@@ -236,5 +241,10 @@ def rm(
             )
         for name in models:
             database.delete(name)
-            if not quiet:
-                output.remark(f"deleted {name}")
+    match format:
+        case Format.JSON:
+            output.write_json({"deleted": models})
+        case Format.CSV:
+            output.write_csv(["deleted"], [{"deleted": name} for name in models])
+        case Format.TABLE if not quiet:
+            output.remark(f"deleted {', '.join(models)}")

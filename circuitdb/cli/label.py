@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -33,33 +34,47 @@ def add(
     text: TextArgument,
     source: Annotated[str | None, typer.Option("--source", help="Who or what says so.")] = None,
     db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Give a unit a label; it may have several."""
-    from circuitdb.cli import output
     from circuitdb.database import Database
 
     with Database(db) as database:
         key = database.unit(unit).key
         database.add_labels([(key, text, source)])
-    if not quiet:
-        output.remark(f"{key} is labelled {text!r}")
+    _tell(format, quiet, "labels", [(key, text, source)], f"{key} is labelled {text!r}")
 
 
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Columns unit and label, and source if known.")],
     db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Read labels from a CSV file whose first line names its columns: unit (whole keys), label, source."""
-    from circuitdb.cli import output
     from circuitdb.database import Database
 
     labels = read_labels(file)
     with Database(db) as database:
         database.add_labels(labels)
-    if not quiet:
-        output.remark(f"{len(labels):,} labels from {file}")
+    _tell(format, quiet, "labels", labels, f"{len(labels):,} labels from {file}")
+
+
+def _tell(
+    format: Format, quiet: bool, heading: str, labels: Sequence[tuple[str, str, str | None]], sentence: str
+) -> None:
+    """Say what was done, as rows for programs and as a sentence for people."""
+    from circuitdb.cli import output
+
+    rows = [dict(zip(_COLUMNS, label, strict=True)) for label in labels]
+    match format:
+        case Format.JSON:
+            output.write_json({heading: rows})
+        case Format.CSV:
+            output.write_csv(_COLUMNS, rows)
+        case Format.TABLE if not quiet:
+            output.remark(sentence)
 
 
 def read_labels(file: Path) -> list[tuple[str, str, str | None]]:
@@ -115,10 +130,13 @@ def rm(
     unit: UnitArgument,
     text: TextArgument,
     db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Take a label from a unit."""
     from circuitdb.database import Database
 
     with Database(db) as database:
-        database.delete_label(unit, text)
+        key = database.unit(unit).key
+        database.delete_label(key, text)
+    _tell(format, quiet, "deleted", [(key, text, None)], f"{key} is no longer labelled {text!r}")
