@@ -255,7 +255,7 @@ REGISTRY: tuple[Property, ...] = (
     *_of(
         Record.MAP,
         ("map", "text", "", "the map, as flip, rotate(90), negate, hue(120)"),
-        ("score", "real", "-1..1", "correlation of a(x)[p] with b(T x)[T p] over pictures and positions", _EQUIVARIANCE),
+        ("score", "real", "-1..1", "correlation of a(x)[p] with b(T x)[T p] over pictures, positions", _EQUIVARIANCE),
         ("self_score", "real", "-1..1", "the score of the unit with itself; near 1 where it is invariant"),
         ("mutual", "boolean", "", "whether the inverse map leads back"),
         required=("map",),
@@ -263,7 +263,7 @@ REGISTRY: tuple[Property, ...] = (
     *_of(
         Record.ANALOGUE,
         ("rank", "integer", "", "1 for the best analogue of the unit in the other model"),
-        ("score", "real", "-1..1", "correlation of the two units over the probes, scored on held-out pictures", _UNIVERSALITY),
+        ("score", "real", "-1..1", "correlation of the units over the probes, on held-out pictures", _UNIVERSALITY),
         ("excess", "real", "-1..1", "score above the best that the null gives for the unit"),
         ("q", "real", "0..1", "false discovery rate (Benjamini-Hochberg)"),
         ("mutual", "boolean", "", "whether each is the other's best"),
@@ -338,18 +338,23 @@ def reference_page() -> str:
         "",
         "Made from the registry in `circuitdb/graph.py` by `python -m circuitdb.graph > docs/graph.md`.",
         "",
-        "Units are `model/layer:index`. Kernels are `[y, x]`, y down and x to the right, around the target's centre, in",
-        "cells of the source's grid. Properties marked with a star may be missing; those marked `-` in the last column",
-        "cannot be named in a motif.",
+        "Units are `model/layer:index`. Kernels are `[y, x]`, y down and x to the right, around the target's centre,",
+        "in cells of the source's grid. Properties marked with a star may be missing; those marked `-` in the last",
+        "column cannot be named in a motif.",
     ]
     for record, title in titles.items():
-        lines += ["", f"## {title}", "", "| property | type | unit | meaning | source | in motifs |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| property | type | unit | meaning | source | in motifs |",
+            "|---|---|---|---|---|---|",
+        ]
         for p in properties(record):
             meaning = p.meaning.replace("|", "\\|")
             star = "\\*" if p.optional else ""
-            lines.append(
-                f"| `{p.name}`{star} | {p.type} | {p.unit} | {meaning} | {p.source} | {'yes' if p.in_language else '-'} |"
-            )
+            named = "yes" if p.in_language else "-"
+            lines.append(f"| `{p.name}`{star} | {p.type} | {p.unit} | {meaning} | {p.source} | {named} |")
     return "\n".join(lines) + "\n"
 
 

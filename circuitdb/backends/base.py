@@ -57,7 +57,7 @@ class ModelGraph:
     The tables' columns are named as in the registry; a column that is absent is missing in every row. Units stand in
     key order, by (depth, layer name by code point, index), and the others refer to them by their row number:
 
-    units     key, model, layer, depth and index need not be given beyond `layer`, `index`: layer (text), index (int32), ...
+    units     layer (text), index (int32), ...; key, model and depth are filled in
     edges     source, target (int32, rows of `units`), kind, weight, ...
     labels    unit (int32), label, source
     maps      source, target (int32), map, score, self_score, mutual; at most one row a map and source
@@ -78,6 +78,7 @@ class ModelGraph:
 
     @property
     def name(self) -> str:
+        """The model's name."""
         return str(self.model["name"])
 
 
@@ -102,7 +103,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search brought: the matches in order, whether more were left out and why, seconds, and the total if known."""
+    """What a search brought: the matches in order, whether more were left out and why, seconds, the total if known."""
 
     matches: Sequence[Match]
     truncated: bool
@@ -119,6 +120,7 @@ class Explanation:
     parameters: Mapping[str, Any] | Sequence[Any]
     predicates: Sequence[Row]
     count_text: str | None = None
+    language: Literal["sql", "cypher"] = "sql"
 
 
 class Store(Protocol):

@@ -1,0 +1,1 @@
+"""The motif language: grammar, parser, syntax tree, diagnostics, and where the library lies."""

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from circuitdb.language import syntax as s
 from circuitdb.language.diagnostics import Diagnostic, MotifError, Source, nearest_names
 
 LONGEST_TEXT = 1_000_000
-DEEPEST_EXPRESSION = 100
-DEEPEST_BLOCK = 20
 
 _TERMINALS = {
     "ARROW": "an edge (-> any sign, +> excites, -| inhibits)",
@@ -49,8 +46,38 @@ _TERMINALS = {
     "_SEMICOLON": "';'",
 }
 WORDS = frozenset(
-    "all and as asc at by desc edge every exactly false find for import in least limit missing most motif no not or "
-    "order score skip true unit use where".split()
+    (
+        "all",
+        "and",
+        "as",
+        "asc",
+        "at",
+        "by",
+        "desc",
+        "edge",
+        "every",
+        "exactly",
+        "false",
+        "find",
+        "for",
+        "import",
+        "in",
+        "least",
+        "limit",
+        "missing",
+        "most",
+        "motif",
+        "no",
+        "not",
+        "or",
+        "order",
+        "score",
+        "skip",
+        "true",
+        "unit",
+        "use",
+        "where",
+    )
 )
 
 
@@ -73,11 +100,11 @@ def parse(source: Source) -> s.Program:
         return cast(s.Program, _lark().parse(source.text, on_error=None))
     except UnexpectedInput as error:
         raise MotifError(_diagnose(source, error)) from None
-    except _Misplaced as error:
+    except _MisplacedError as error:
         raise MotifError(Diagnostic(error.code, error.message, source, error.span, error.hints)) from None
 
 
-class _Misplaced(Exception):
+class _MisplacedError(Exception):
     """The grammar takes it, the tree does not."""
 
     def __init__(self, code: str, message: str, span: s.Span, *hints: str) -> None:
@@ -134,7 +161,7 @@ class _Builder(Transformer[Token, Any]):
     def number(self, c: list[Any]) -> s.Expression:
         value = float(c[0])
         if value == float("inf"):
-            raise _Misplaced("number-too-large", f"{c[0][:40]} is too large for a number", _span(c[0]))
+            raise _MisplacedError("number-too-large", f"{c[0][:40]} is too large for a number", _span(c[0]))
         return s.Number(_span(c[0]), value)
 
     def text(self, c: list[Any]) -> s.Expression:
@@ -159,7 +186,7 @@ class _Builder(Transformer[Token, Any]):
         arguments = tuple(part for part in c[1:-1] if part is not None)
         return s.Call(_span(*c), c[0], arguments)
 
-    def list(self, c: list[Any]) -> s.Expression:
+    def items(self, c: list[Any]) -> s.Expression:
         return s.ListOf(_span(*c), tuple(part for part in c[:-1] if part is not None))
 
     def negative(self, c: list[Any]) -> s.Expression:
@@ -217,7 +244,7 @@ class _Builder(Transformer[Token, Any]):
         if right is not None:
             return s.EqualStatement(_span(*c), left, right, name, where)
         if not isinstance(left, s.Call):
-            raise _Misplaced(
+            raise _MisplacedError(
                 "unit-alone",
                 "a unit alone says nothing",
                 left.span,
@@ -231,7 +258,7 @@ class _Builder(Transformer[Token, Any]):
     def counted(self, c: list[Any]) -> s.Statement:
         return s.CountedStatement(_span(*c), _quantity(c[0]), c[1], _identifier(c[2]), c[3])
 
-    def _for(self, c: list[Any]) -> s.Statement:
+    def for_group(self, c: list[Any]) -> s.Statement:
         quantity = None if c[3] is None else _quantity(c[3])
         return s.ForStatement(_span(*c), _identifier(c[1]), c[2], quantity, c[4], c[5])
 
@@ -269,7 +296,7 @@ class _Builder(Transformer[Token, Any]):
             "" if description is None else str(description)[3:-3].strip(),
         )
 
-    def _import(self, c: list[Any]) -> s.Import:
+    def import_line(self, c: list[Any]) -> s.Import:
         return s.Import(_span(*c), _unquote(c[1]))
 
     def order(self, c: list[Any]) -> _Wrapped:
@@ -279,7 +306,7 @@ class _Builder(Transformer[Token, Any]):
         return self.number(c)
 
     def find(self, c: list[Any]) -> s.Find:
-        word, every_labelling, target, models, where, order, limit = c
+        _, every_labelling, target, models, where, order, limit = c
         return s.Find(
             _span(*c),
             every_labelling is not None,
@@ -296,12 +323,11 @@ class _Builder(Transformer[Token, Any]):
         motifs = tuple(part for part in c if isinstance(part, s.Motif))
         finds = [part for part in c if isinstance(part, s.Find)]
         if len(finds) > 1:
-            raise _Misplaced("two-finds", "a text holds at most one find", finds[1].span)
+            raise _MisplacedError("two-finds", "a text holds at most one find", finds[1].span)
         return s.Program(_span(*c) if c else s.Span(0, 0), imports, motifs, finds[0] if finds else None)
 
 
-setattr(_Builder, "for", _Builder._for)
-setattr(_Builder, "import", _Builder._import)
+_Builder.list = _Builder._list_of
 
 
 def _quantity(token: Token) -> s.Quantity:
@@ -311,7 +337,7 @@ def _quantity(token: Token) -> s.Quantity:
 def _unquote(token: Token) -> str:
     text = cast(str, json.loads(str(token)))
     if any("\ud800" <= c <= "\udfff" for c in text):
-        raise _Misplaced("lone-surrogate", "half a surrogate pair is no character", _span(token))
+        raise _MisplacedError("lone-surrogate", "half a surrogate pair is no character", _span(token))
     return text
 
 
@@ -319,11 +345,11 @@ def _diagnose(source: Source, error: UnexpectedInput) -> Diagnostic:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         token = error.token
         span = s.Span(token.start_pos, token.end_pos)
-        accepted = error.accepts or error.expected
+        accepted = set(error.accepts or error.expected)
         found = str(token)
     elif isinstance(error, UnexpectedCharacters):
-        start = error.pos_in_stream
-        accepted = error.allowed or set()
+        start = error.pos_in_stream or 0
+        accepted = set(error.allowed or ())
         word = re.compile(r"[^\W\d]\w*").match(source.text, start)
         found = source.text[start : start + 1] if word is None else word[0]
         span = s.Span(start, start + len(found))
@@ -332,16 +358,12 @@ def _diagnose(source: Source, error: UnexpectedInput) -> Diagnostic:
             return special
     else:
         end = len(source.text.rstrip())
-        accepted = getattr(error, "accepts", None) or getattr(error, "expected", set())
-        return Diagnostic(
-            "unfinished", "the text ends too early", source, s.Span(end, end + 1), (_expected(set(accepted)),)
-        )
+        accepted = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
+        return Diagnostic("unfinished", "the text ends too early", source, s.Span(end, end + 1), (_expected(accepted),))
     shown = found if len(found) <= 40 else found[:40] + "…"
     near = nearest_names(found, map(_word, accepted)) if found.isidentifier() and found not in WORDS else ()
     reserved = ("it is a word of the language, so no unit can be called so",) if found in WORDS else ()
-    return Diagnostic(
-        "syntax", f"{shown!r} does not fit here", source, span, (_expected(set(accepted)), *reserved), near
-    )
+    return Diagnostic("syntax", f"{shown!r} does not fit here", source, span, (_expected(accepted), *reserved), near)
 
 
 def _diagnose_character(source: Source, start: int, found: str) -> Diagnostic | None:
@@ -367,7 +389,9 @@ def _word(terminal: str) -> str:
 
 
 def _expected(accepted: set[str]) -> str:
-    names = sorted({_TERMINALS.get(name, f"'{_word(name)}'") for name in accepted}, key=lambda n: (n.startswith("'"), n))
+    names = sorted(
+        {_TERMINALS.get(name, f"'{_word(name)}'") for name in accepted}, key=lambda n: (n.startswith("'"), n)
+    )
     if not names:
         return "nothing more is expected here"
     if len(names) > 8:

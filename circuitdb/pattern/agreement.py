@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from circuitdb import kernels
+from circuitdb.kernels import Placed
 from circuitdb.pattern.maps import parse_map
 
 
@@ -37,11 +38,11 @@ class KernelColumns:
         assert height is not None and width is not None and y is not None and x is not None  # noqa: PT018
         return (height, width, y, x) if len(kernel) == height * width > 0 else None
 
-    def placed(self, rows: Sequence[int], shape: tuple[int, int, float, float]) -> kernels.Placed:
+    def placed(self, rows: Sequence[int], shape: tuple[int, int, float, float]) -> Placed:
         """The kernels of some edges of one shape, turned."""
         height, width, y, x = shape
         numbers = np.asarray([self.kernels[i] for i in rows], dtype=np.float64).reshape(len(rows), height, width)
-        placed = kernels.Placed(numbers, y, x)
+        placed = Placed(numbers, y, x)
         for name in self.maps:
             element = parse_map(name)
             if element.kind == "flip":

@@ -33,7 +33,9 @@ def rename(part: T, units: Mapping[str, str], edges: Mapping[str, str]) -> T:
             case p.Agreement(left=left, left_maps=left_maps, right=right, right_maps=right_maps):
                 return p.Agreement(edges.get(left, left), left_maps, edges.get(right, right), right_maps)
             case p.Edge() | p.MapRow():
-                return replace(node, source=units.get(node.source, node.source), target=units.get(node.target, node.target))
+                return replace(
+                    node, source=units.get(node.source, node.source), target=units.get(node.target, node.target)
+                )
             case _ if is_dataclass(node):
                 return replace(node, **{f.name: walk(getattr(node, f.name)) for f in fields(node)})  # type: ignore[type-var]
         return node

@@ -13,7 +13,9 @@ from itertools import combinations
 from circuitdb.pattern import model as p
 
 
-def differences(body: p.Body, around: Sequence[p.Body] = (), known: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+def differences(
+    body: p.Body, around: Sequence[p.Body] = (), known: Iterable[tuple[str, str]] = ()
+) -> list[tuple[str, str]]:
     """Pairs of units that a store must compare in a body.
 
     Parameters
@@ -29,11 +31,7 @@ def differences(body: p.Body, around: Sequence[p.Body] = (), known: Iterable[tup
     apart = _Apart((*around, body))
     skip = {frozenset(pair) for pair in known}
     pairs = [*combinations(body.units, 2), *((own, unit) for own in body.units for unit in outer)]
-    return [
-        (a.name, b.name)
-        for a, b in pairs
-        if frozenset((a.name, b.name)) not in skip and not apart.certainly(a, b)
-    ]
+    return [(a.name, b.name) for a, b in pairs if frozenset((a.name, b.name)) not in skip and not apart.certainly(a, b)]
 
 
 class _Apart:

@@ -71,12 +71,12 @@ def unknown_parameter(name: str, motif: s.Motif, caller: Environment, at: s.Node
     """Say that a motif has no parameter of that name."""
     known = [p.name for p in motif.parameters]
     has = f"it has {', '.join(known)}" if known else "it has none"
-    caller.fail(
-        "unknown-parameter", f"{motif.name.name} has no parameter {name}; {has}", at, wrong=name, known=known
-    )
+    caller.fail("unknown-parameter", f"{motif.name.name} has no parameter {name}; {has}", at, wrong=name, known=known)
 
 
-def complete(motif: s.Motif, given: Mapping[str, Value], own: Environment, caller: Environment, at: s.Node) -> dict[str, Value]:
+def complete(
+    motif: s.Motif, given: Mapping[str, Value], own: Environment, caller: Environment, at: s.Node
+) -> dict[str, Value]:
     """The given values and the defaults of the parameters that were not given.
 
     Raises
@@ -104,6 +104,13 @@ def complete(motif: s.Motif, given: Mapping[str, Value], own: Environment, calle
 
 def constant(expression: s.Expression, env: Environment) -> Value:
     """The value of an argument or a default: a number, text, truth value, bare word or map."""
+    value = _constant_or_none(expression, env)
+    if value is None:
+        env.fail("no-constant", "a number, a text, a map or a parameter is wanted here", expression)
+    return value
+
+
+def _constant_or_none(expression: s.Expression, env: Environment) -> Value | None:
     match expression:
         case s.Number(value=value) | s.Text(value=value) | s.Boolean(value=value):
             return value
@@ -118,7 +125,7 @@ def constant(expression: s.Expression, env: Environment) -> Value:
             if operator == "/" and b == 0:
                 env.fail("division-by-zero", "this constant divides by zero", expression)
             return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}[operator]()
-    env.fail("no-constant", "a number, a text, a map or a parameter is wanted here", expression)
+    return None
 
 
 def _number(expression: s.Expression, env: Environment) -> float:
@@ -152,17 +159,17 @@ def named_value(expression: s.Expression, env: Environment, what: str) -> str:
 def map_of(expression: s.Expression, env: Environment) -> maps.MapName:
     """The map that stands before the brackets of a map term."""
     found = map_or_none(expression, env)
-    if found is not None:
-        return found
-    shown = show(expression, env)
-    env.fail(
-        "no-map",
-        f"{shown} is no map",
-        expression,
-        "maps are flip, flip_vertical, rotate(DEG), negate, hue(DEG), analog, and parameters bound to one",
-        wrong=shown,
-        known=[*maps.MAP_NAMES, *env.parameters],
-    )
+    if found is None:
+        shown = show(expression, env)
+        env.fail(
+            "no-map",
+            f"{shown} is no map",
+            expression,
+            "maps are flip, flip_vertical, rotate(DEG), negate, hue(DEG), analog, and parameters bound to one",
+            wrong=shown,
+            known=[*maps.MAP_NAMES, *env.parameters],
+        )
+    return found
 
 
 def map_or_none(expression: s.Expression, env: Environment) -> maps.MapName | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, NoReturn, cast
 
 from circuitdb.graph import Record, properties, property_of
 from circuitdb.language import syntax as s
 from circuitdb.pattern import model as p
-from circuitdb.pattern.environment import BareWord, Environment, as_text, map_of, map_or_none, named_value, show
+from circuitdb.pattern.environment import BareWord, Environment, map_of, map_or_none, named_value, show
 from circuitdb.pattern.maps import ANALOG, MapName
 from circuitdb.pattern.scopes import Scope, UnitNode
 
@@ -137,7 +137,7 @@ class Expressions:
                 return self._contains(expression, owner)
             case s.Binary():
                 return self._compare(expression, owner)
-        self.env.fail("no-expression", "this cannot stand here", expression)
+        raise AssertionError(type(expression).__name__)  # a list stands behind `in` only
 
     # names
 
@@ -157,9 +157,9 @@ class Expressions:
         if in_parameters:
             return self._parameter(expression)
         node = self.named.scope.find_name(self.env.prefix + name)
-        if node is not None:
-            return p.UnitValue(self.named.unit_name(node)), "unit"
-        self._no_such_name(expression, owner)
+        if node is None:
+            self._no_such_name(expression, owner)
+        return p.UnitValue(self.named.unit_name(node)), "unit"
 
     def _parameter(self, expression: s.Name) -> Typed:
         value = self.env.parameters[expression.name]
@@ -170,7 +170,7 @@ class Expressions:
         kind: Type = "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
         return p.Constant(value), kind
 
-    def _no_such_name(self, expression: s.Name, owner: Owner | None) -> s.Expression:
+    def _no_such_name(self, expression: s.Name, owner: Owner | None) -> NoReturn:
         name = expression.name
         if self.named.edge(self.env.prefix + name) is not None:
             self.env.fail("edge-as-value", f"{name} is an edge: write {name}.share, {name}.weight …", expression)
@@ -183,7 +183,10 @@ class Expressions:
             if known is not None and known.in_language:
                 kind = {"edge": "an edge", "unit": "a unit"}[record.value]
                 self.env.fail(
-                    "bare-property", f"{name} is a property of {kind}: say whose", expression, f"write {example.format(name)}"
+                    "bare-property",
+                    f"{name} is a property of {kind}: say whose",
+                    expression,
+                    f"write {example.format(name)}",
                 )
         known_names = [*(self._property_names(owner) if owner else ()), *self.env.parameters, *self.named.all_names()]
         what = f"the {_record(owner)} has no property {name}" if owner else f"nothing is called {name} here"
@@ -241,7 +244,7 @@ class Expressions:
         self._bare = bare
         return typed
 
-    def _no_property(self, owner: Owner, expression: s.Attribute) -> None:
+    def _no_property(self, owner: Owner, expression: s.Attribute) -> NoReturn:
         self.env.fail(
             "unknown-property",
             f"a {_record(owner)} has no property {expression.name}",
@@ -270,7 +273,9 @@ class Expressions:
     def _map_value(self, expression: s.Call) -> p.UnitValue | p.MapValue:
         name, model = map_application(expression, self.env)
         if name.choices > 1:
-            self.env.fail("analog-choice-as-value", "analog(K) stands for several units: only analog(a, m) is a value", expression)
+            self.env.fail(
+                "analog-choice-as-value", "analog(K) stands for several units: only analog(a, m) is a value", expression
+            )
         of = self._unit(expression.arguments[0])
         return of if name.is_identity else p.MapValue(name.text, model, of)
 
@@ -437,6 +442,3 @@ def _dotted(expression: s.Expression) -> str | None:
 def _record(owner: Owner | None) -> str:
     assert owner is not None
     return {Record.UNIT: "unit", Record.EDGE: "edge"}.get(owner.record, "map's row")
-
-
-__all__ = ["Expressions", "FUNCTIONS", "Named", "Owner", "as_text", "map_application"]

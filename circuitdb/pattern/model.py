@@ -73,7 +73,7 @@ class EdgeSign:
 
 @dataclass(frozen=True)
 class Function:
-    """`abs`, `sign` of one number; `min`, `max`, `sum` of many (missing if one is); `number` of many: how many there are.
+    """`abs`, `sign` of one number; `min`, `max`, `sum` of many (missing if one is); `number`: how many.
 
     Aggregates over edges are written out, one argument an edge.
     """

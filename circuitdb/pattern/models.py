@@ -34,8 +34,10 @@ def place_in_models(body: p.Body, source: Source, at: Span, searched: Sequence[s
     inner = list(p.bodies(body))
     rows = [row for part in inner for row in part.rows]
     for part in inner:
-        for end in (*part.edges, *(row for row in part.rows if row.model is None)):
-            parent[group(end.source)] = group(end.target)
+        joins = [(edge.source, edge.target) for edge in part.edges]
+        joins += [(row.source, row.target) for row in part.rows if row.model is None]
+        for source_unit, target_unit in joins:
+            parent[group(source_unit)] = group(target_unit)
     placed: dict[str, str] = {}
     for row in rows:
         if row.model is None:

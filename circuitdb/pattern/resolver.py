@@ -71,7 +71,11 @@ def resolve(
         if not program.motifs:
             raise MotifError(
                 Diagnostic(
-                    "nothing-to-find", "the text has neither a motif nor a find", text.source, s.Span(0, 1), ("a query begins with find",)
+                    "nothing-to-find",
+                    "the text has neither a motif nor a find",
+                    text.source,
+                    s.Span(0, 1),
+                    ("a query begins with find",),
                 )
             )
         find = _find_of(program.motifs[-1])
@@ -145,7 +149,7 @@ class _EdgeEntry:
     target: UnitNode
     skip: bool
     name: str = ""
-    label: str | None = None
+    labels: list[str] = field(default_factory=list)
     arrows: list[s.Arrow] = field(default_factory=list)
     stated: list[tuple[s.Expression | None, Environment, _Region]] = field(default_factory=list)
 
@@ -229,7 +233,9 @@ class _Resolver:
 
     # writing out
 
-    def _collect(self, block: s.Block | s.EdgeStatement, env: Environment, region: _Region, around: _Parts | None) -> _Parts:
+    def _collect(
+        self, block: s.Block | s.EdgeStatement, env: Environment, region: _Region, around: _Parts | None
+    ) -> _Parts:
         """The names, equalities, edges and rows of a body."""
         scope = Scope(around.scope if around else None)
         named = Named(scope, self._unit_name, parent=around.named if around else None)
@@ -262,7 +268,9 @@ class _Resolver:
         for statement in statements:
             self._statements += 1
             if self._statements > MOST_STATEMENTS:
-                env.fail("too-long", f"the motif has more than {MOST_STATEMENTS} statements when written out", statement)
+                env.fail(
+                    "too-long", f"the motif has more than {MOST_STATEMENTS} statements when written out", statement
+                )
             match statement:
                 case s.UseStatement():
                     self._loop_free(in_loop, "use", statement, env)
@@ -310,7 +318,9 @@ class _Resolver:
             env.fail("no-group", "analog forms no group", statement.group)
         elements = group_of(generator)
         if elements is None:
-            env.fail("no-group", f"{generator.text} forms no group: 360 degrees must be a whole multiple", statement.group)
+            env.fail(
+                "no-group", f"{generator.text} forms no group: 360 degrees must be a whole multiple", statement.group
+            )
         return elements
 
     # names
@@ -336,11 +346,23 @@ class _Resolver:
     def _layer(self, expression: s.Expression, env: Environment) -> str:
         name = named_value(expression, env, "a layer")
         if self._catalog is not None:
-            models = self._catalog if self._searched is None else {m: self._catalog[m] for m in self._searched if m in self._catalog}
+            models = (
+                self._catalog
+                if self._searched is None
+                else {m: self._catalog[m] for m in self._searched if m in self._catalog}
+            )
             # A unit may lie in a model that only `analog` reaches, so every model's layers are good where it occurs.
-            there = {layer for layers in (self._catalog if self._analog_models else models).values() for layer in layers}
+            there = {
+                layer for layers in (self._catalog if self._analog_models else models).values() for layer in layers
+            }
             if name not in there:
-                env.fail("unknown-layer", f"there is no layer {name} in the models searched", expression, wrong=name, known=there)
+                env.fail(
+                    "unknown-layer",
+                    f"there is no layer {name} in the models searched",
+                    expression,
+                    wrong=name,
+                    known=there,
+                )
         return name
 
     def _node(self, scope: Scope, expression: s.Expression, item: _Item) -> UnitNode:
@@ -356,7 +378,9 @@ class _Resolver:
                 shown = show(expression, env)
                 if scope.find_name(env.prefix + shown) is None:
                     known = [text for around in scope.outward() for text in around.names]
-                    env.fail("unknown-unit", f"{shown} is no unit of a used motif", expression, wrong=shown, known=known)
+                    env.fail(
+                        "unknown-unit", f"{shown} is no unit of a used motif", expression, wrong=shown, known=known
+                    )
                 node = scope.enter_name(env.prefix + shown, expression)
             case s.Call():
                 return self._term(scope, expression, item)
@@ -407,7 +431,9 @@ class _Resolver:
             for target in targets
         ]
         if statement.name is not None and len(pairs) > 1:
-            env.fail("name-of-several", f"{statement.name.name} would name {len(pairs)} edges; name one", statement.name)
+            env.fail(
+                "name-of-several", f"{statement.name.name} would name {len(pairs)} edges; name one", statement.name
+            )
         for arrow, source, target in pairs:
             if statement.skip and arrow != "->":
                 env.fail("skip-sign", "a skip is written skip a -> b", statement)
@@ -418,25 +444,17 @@ class _Resolver:
             entry.arrows.append(arrow)
             entry.stated.append((statement.where, env, item.region))
             if statement.name is not None:
-                entry.label = entry.label or env.prefix + statement.name.name
                 self._name_record(parts, statement.name, env)
-                parts.named.edges[env.prefix + statement.name.name] = ""
-                entry.stated[-1] = (statement.where, env, item.region)
-                self._labels.append((parts, env.prefix + statement.name.name, entry))
+                entry.labels.append(env.prefix + statement.name.name)
+                parts.named.edges[entry.labels[-1]] = ""
 
     def _name_edges(self, parts: _Parts) -> None:
         for entry in parts.edges.values():
             arrow = {"any": "->", "excites": "+>", "inhibits": "-|", "never": "->"}[entry.sign]
-            plain = f"{'skip ' if entry.skip else ''}{self._unit_name(entry.source)} {arrow} {self._unit_name(entry.target)}"
-            entry.name = self._unique(entry.label or plain)
-        for owner, label, entry in self._labels:
-            owner.named.edges[label] = entry.name
-
-    @property
-    def _labels(self) -> list[tuple[_Parts, str, _EdgeEntry]]:
-        if not hasattr(self, "_edge_labels"):
-            self._edge_labels: list[tuple[_Parts, str, _EdgeEntry]] = []
-        return self._edge_labels
+            source, target = self._unit_name(entry.source), self._unit_name(entry.target)
+            plain = f"{'skip ' if entry.skip else ''}{source} {arrow} {target}"
+            entry.name = self._unique(entry.labels[0] if entry.labels else plain)
+            parts.named.edges.update(dict.fromkeys(entry.labels, entry.name))
 
     def _name_record(self, parts: _Parts, name: s.Identifier, env: Environment) -> None:
         full = env.prefix + name.name
@@ -475,7 +493,9 @@ class _Resolver:
         row = entered.get(id(term))
         if row is None:  # the term belongs to a body around; the row is stated once more here
             source, target = self._unit_name(term.of), self._unit_name(term.node)
-            row = p.MapRow(self._unique(f"{name.text}: {source} to {target}"), name.text, source, target, model, name.choices)
+            row = p.MapRow(
+                self._unique(f"{name.text}: {source} to {target}"), name.text, source, target, model, name.choices
+            )
             parts.rows.append(row)
         record = Record.ANALOGUE if name.kind == ANALOG else Record.MAP
         if statement.name is not None:
@@ -495,9 +515,9 @@ class _Resolver:
             conditions.append(self._expressions(parts.named, env).condition(where, owner))
         for entry in parts.edges.values():
             owner = Owner(Record.EDGE, entry.name)
-            for where, env, region in entry.stated:
-                if where is not None:
-                    conditions.append(self._expressions(parts.named, env).condition(where, owner))
+            for edge_where, env, region in entry.stated:
+                if edge_where is not None:
+                    conditions.append(self._expressions(parts.named, env).condition(edge_where, owner))
                 for line, line_env, line_named in _lines_over(region):
                     conditions.append(self._expressions(line_named, line_env).condition(line.where, owner))
         self._check_lines(parts)
@@ -513,9 +533,12 @@ class _Resolver:
                 case s.ForStatement():
                     choices.append(self._choice(item.statement, item, parts))
         layers = {name: tuple(dict.fromkeys(node.layers)) for node, name in self._own(parts)}
-        units = tuple(p.Unit(self._unit_name(node), texts, layers[self._unit_name(node)]) for node, texts in parts.scope.units())
+        units = tuple(
+            p.Unit(self._unit_name(node), texts, layers[self._unit_name(node)]) for node, texts in parts.scope.units()
+        )
         edges = tuple(
-            p.Edge(e.name, self._unit_name(e.source), self._unit_name(e.target), e.skip, e.sign) for e in parts.edges.values()
+            p.Edge(e.name, self._unit_name(e.source), self._unit_name(e.target), e.skip, e.sign)
+            for e in parts.edges.values()
         )
         unique = tuple(dict.fromkeys(conditions))
         return p.Body(units, edges, tuple(parts.rows), unique, tuple(absent), tuple(counted), tuple(choices))
@@ -533,7 +556,8 @@ class _Resolver:
                 return [expressions.condition(where, None)]
             case s.UnitDeclaration(names=names, layers=layers, where=where):
                 owners = [
-                    Owner(Record.UNIT, self._unit_name(self._node(parts.scope, s.Name(n.span, n.name), item))) for n in names
+                    Owner(Record.UNIT, self._unit_name(self._node(parts.scope, s.Name(n.span, n.name), item)))
+                    for n in names
                 ]
                 conditions: list[p.Expression] = []
                 for owner, name in zip(owners, names, strict=True):
@@ -554,7 +578,13 @@ class _Resolver:
                     self._expressions(named, env).condition(line.where, Owner(Record.EDGE, ""))
 
     def _inner(
-        self, block: s.Block | s.EdgeStatement, item: _Item, around: _Parts, *, closed: bool = False, counted: s.Identifier | None = None
+        self,
+        block: s.Block | s.EdgeStatement,
+        item: _Item,
+        around: _Parts,
+        *,
+        closed: bool = False,
+        counted: s.Identifier | None = None,
     ) -> tuple[p.Body, _Parts]:
         depth = sum(1 for _ in around.scope.outward())
         if depth > DEEPEST:
@@ -580,7 +610,9 @@ class _Resolver:
         body, parts = self._inner(statement.block, item, around, counted=statement.name)
         node = parts.scope.names[item.env.prefix + statement.name.name]
         if node.merged is not None or any(o.merged is node and o.text in parts.scope.names for o in parts.scope.nodes):
-            item.env.fail("counted-name-equal", f"{statement.name.name} is counted and cannot be set equal", statement.name)
+            item.env.fail(
+                "counted-name-equal", f"{statement.name.name} is counted and cannot be set equal", statement.name
+            )
         return p.Counted(statement.quantity, float(count), self._unit_name(node), body)
 
     def _choice(self, statement: s.ForStatement, item: _Item, around: _Parts) -> p.Choice:

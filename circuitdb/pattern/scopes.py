@@ -120,7 +120,9 @@ class Scope:
         changed = True
         while changed:
             changed = False
-            known = {term.key: term for scope in reversed(list(self.outward())) if scope is not self for term in scope.terms}
+            known = {
+                term.key: term for scope in reversed(list(self.outward())) if scope is not self for term in scope.terms
+            }
             for term in list(self.terms):
                 other = known.setdefault(term.key, term)
                 if other is not term:
@@ -133,6 +135,4 @@ class Scope:
         texts: dict[int, list[str]] = {}
         for node in self.nodes:
             texts.setdefault(id(node.unit), []).append(node.text)
-        return [
-            (node, tuple(dict.fromkeys(texts[id(node)]))) for node in self.nodes if node.merged is None
-        ]
+        return [(node, tuple(dict.fromkeys(texts[id(node)]))) for node in self.nodes if node.merged is None]

@@ -1,8 +1,8 @@
 """Queries as JSON and as text, and back.
 
 Both forms are made from the dataclasses of `circuitdb.pattern.model` alone: a record becomes `{"is": its name, field:
-value …}` in JSON and `(name value …)` in text, where values stand in the order of the fields, texts in quotes, tuples in
-brackets. Reading either back gives an equal Query.
+value …}` in JSON and `(name value …)` in text, where values stand in the order of the fields, texts in quotes, tuples
+in brackets. Reading either back gives an equal Query.
 """
 
 from __future__ import annotations

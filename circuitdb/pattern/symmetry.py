@@ -63,8 +63,8 @@ def symmetry_of(body: p.Body) -> Symmetry:
         return Symmetry(drawing.orderings(transversals), (), order)
     if order > MOST_BROKEN_SYMMETRIES:
         raise InputError(
-            f"the pattern has {order:,} symmetries that its conditions keep in part only; put the same conditions on all "
-            "of the equal units, or ask for every labelling with `find all`"
+            f"the pattern has {order:,} symmetries that its conditions keep in part only; put the same conditions on "
+            "all of the equal units, or ask for every labelling with `find all`"
         )
     kept = drawing.transversals(drawing.keeps_conditions)
     exclusions = [drawing.exclusion(g) for g in _elements(transversals) if not drawing.keeps_conditions(g)]
@@ -157,9 +157,7 @@ class _Drawing:
             orbit: dict[int, Permutation] = {i: tuple(range(n))}
             for j in range(i + 1, n):
                 if self._colours[i] == self._colours[j]:
-                    found = next(
-                        (g for g in self._extend([*range(i), j]) if self._keeps_blocks(g) and accept(g)), None
-                    )
+                    found = next((g for g in self._extend([*range(i), j]) if self._keeps_blocks(g) and accept(g)), None)
                     if found is not None:
                         orbit[j] = found
             chain.append(orbit)
@@ -217,12 +215,10 @@ class _Drawing:
 
     def orderings(self, transversals: list[dict[int, Permutation]]) -> tuple[tuple[str, str], ...]:
         """Each unit comes before all others of its orbit."""
-        return tuple(
-            (self._names[i], self._names[j]) for i, orbit in enumerate(transversals) for j in orbit if j != i
-        )
+        return tuple((self._names[i], self._names[j]) for i, orbit in enumerate(transversals) for j in orbit if j != i)
 
     def exclusion(self, g: Permutation) -> Exclusion:
-        """What a symmetry that changes the conditions asks: the first unit that it moves decides which image is less."""
+        """What a symmetry that changes the conditions asks; the first unit it moves decides which image is less."""
         first = next(i for i, j in enumerate(g) if i != j)
         units = self._renaming(g)
         by_ends = {(e.source, e.target, e.skip): e.name for e in self._body.edges}
@@ -243,9 +239,7 @@ class _Drawing:
             for part in p.subexpressions(condition)
         )
         rows = tuple(rename(row, units, edges) for row in self._body.rows) if rows_named else new(self._body.rows)
-        conditions = p.Body(
-            rows=rows, conditions=new((*layers, *self._body.conditions)), absent=new(self._body.absent)
-        )
+        conditions = p.Body(rows=rows, conditions=new((*layers, *self._body.conditions)), absent=new(self._body.absent))
         return Exclusion(self._names[first], self._names[g[first]], conditions)
 
 

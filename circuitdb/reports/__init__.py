@@ -1,0 +1,1 @@
+"""Reports, drawings and exchange formats."""

@@ -1,0 +1,1 @@
+"""Null models and significance."""

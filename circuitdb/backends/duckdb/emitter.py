@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -45,7 +45,7 @@ class Parameters:
         self.values: dict[str, object] = {}
         self._names: dict[tuple[type, object], str] = {}
 
-    def bind(self, value: float | str | bool | int) -> exp.Expression:
+    def bind(self, value: float | str | bool | int) -> exp.Expr:
         """The placeholder of a value."""
         name = self._names.setdefault((type(value), value), f"p{len(self._names) + 1}")
         self.values[name] = value
@@ -60,9 +60,9 @@ class Frame:
     parameters: Parameters
     body: p.Body
     around: Frame | None = None
-    tables: list[exp.Expression] = field(default_factory=list)
-    where: list[exp.Expression] = field(default_factory=list)
-    _columns: dict[str, exp.Expression] = field(default_factory=dict)
+    tables: list[exp.Expr] = field(default_factory=list)
+    where: list[exp.Expr] = field(default_factory=list)
+    _columns: dict[str, exp.Expr] = field(default_factory=dict)
     _unit_tables: dict[str, str] = field(default_factory=dict)
     _edges: dict[str, str] = field(default_factory=dict)
     _rows: dict[str, str] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Frame:
         self._numbers.append(0)
         return f"{kind}{len(self._numbers)}"
 
-    def unit(self, name: str) -> exp.Expression:
+    def unit(self, name: str) -> exp.Expr:
         """The id of a unit."""
         if name in self._columns:
             return self._columns[name].copy()
@@ -117,7 +117,7 @@ class Frame:
     def _add_table(self, table: str, alias: str) -> None:
         self.tables.append(exp.alias_(exp.to_table(table), alias, table=True))
 
-    def _place(self, unit: str, column: exp.Expression) -> None:
+    def _place(self, unit: str, column: exp.Expr) -> None:
         """Let a column stand for a unit, or equal what does already."""
         own = any(unit == known.name for known in self.body.units)
         if own and unit not in self._columns:
@@ -161,32 +161,32 @@ class Frame:
             self.where.append(self._excluded(exclusion))
         return self
 
-    def select(self, *columns: exp.Expression) -> exp.Select:
+    def select(self, *columns: exp.Expr) -> exp.Select:
         """The SELECT of the body."""
         query = exp.select(*columns)
         for i, table in enumerate(self.tables):
             query = query.from_(table) if i == 0 else query.join(table, join_type="cross")
         return query.where(*self.where) if self.where else query
 
-    def fulfilled(self, body: p.Body) -> exp.Expression:
+    def fulfilled(self, body: p.Body) -> exp.Expr:
         """Whether an inner body can be fulfilled; never NULL."""
         inner = Frame(self.models, self.parameters, body, self).build()
         if not inner.tables:
             return _true(exp.and_(*inner.where)) if inner.where else exp.true()
         return exp.Exists(this=inner.select(exp.Literal.number(1)))
 
-    def how_many(self, counted: p.Counted) -> exp.Expression:
+    def how_many(self, counted: p.Counted) -> exp.Expr:
         """How many units fulfil a counted body."""
         inner = Frame(self.models, self.parameters, counted.body, self).build()
         return inner.select(exp.Count(this=exp.Distinct(expressions=[inner.unit(counted.unit)]))).subquery()
 
-    def units_of(self, counted: p.Counted) -> exp.Expression:
+    def units_of(self, counted: p.Counted) -> exp.Expr:
         """The units that fulfil a counted body, as a list in key order."""
         inner = Frame(self.models, self.parameters, counted.body, self).build()
         units = exp.func("list", exp.Distinct(expressions=[inner.unit(counted.unit)]))
         return exp.func("list_sort", inner.select(units).subquery())
 
-    def model_id(self, unit: p.Unit) -> exp.Expression:
+    def model_id(self, unit: p.Unit) -> exp.Expr:
         """The id of a unit's model."""
         return exp.column("model_id", self.unit_table(unit.name))
 
@@ -223,7 +223,7 @@ class Frame:
         self._place(row.source, exp.column("source", alias))
         self._place(row.target, exp.column("target", alias))
 
-    def _to_model(self, alias: str, model: str | None) -> exp.Expression:
+    def _to_model(self, alias: str, model: str | None) -> exp.Expr:
         model_id = self.models.ids.get(model or "", -1)
         return exp.EQ(this=exp.column("target_model_id", alias), expression=self.parameters.bind(model_id))
 
@@ -232,7 +232,7 @@ class Frame:
     def _keep_to_models(self) -> None:
         """Keep every connected part of the body in its model."""
         placed = {unit.name: unit.model for body in (*self.bodies_around(), self.body) for unit in body.units}
-        columns: list[tuple[str, exp.Expression]] = []
+        columns: list[tuple[str, exp.Expr]] = []
         for edge in self.body.edges:
             columns.append((edge.source, exp.column("model_id", self._edges[edge.name])))
         for row in self.body.rows:
@@ -257,11 +257,11 @@ class Frame:
         if len(self.models.searched) > 1:
             self._one_model(placed, columns)
 
-    def _one_model(self, placed: Mapping[str, str | None], columns: Sequence[tuple[str, exp.Expression]]) -> None:
+    def _one_model(self, placed: Mapping[str, str | None], columns: Sequence[tuple[str, exp.Expr]]) -> None:
         """Where several models are searched, keep the parts that no edge joins in one of them."""
         searched = [(unit, column) for unit, column in columns if placed[unit] is None]
         group = _components(self.body)
-        first: exp.Expression | None = self._searched_model()
+        first: exp.Expr | None = self._searched_model()
         seen = set()
         if first is not None:
             outer = {name for name, _ in searched if not any(name == u.name for u in self.body.units)}
@@ -276,7 +276,7 @@ class Frame:
             else:
                 self.where.append(exp.EQ(this=column.copy(), expression=first.copy()))
 
-    def _searched_model(self) -> exp.Expression | None:
+    def _searched_model(self) -> exp.Expr | None:
         """The model id of the circuit, from a frame around this one."""
         if self.around is None:
             return None
@@ -287,7 +287,7 @@ class Frame:
 
     # blocks
 
-    def _counted(self, counted: p.Counted) -> exp.Expression:
+    def _counted(self, counted: p.Counted) -> exp.Expr:
         if counted.quantity == "at least" and counted.count == 0:
             return exp.true()
         if counted.quantity == "at least" and counted.count == 1:
@@ -296,20 +296,20 @@ class Frame:
             return exp.Not(this=self.fulfilled(counted.body))
         return self._quantity(counted.quantity, self.how_many(counted), counted.count)
 
-    def _choice(self, choice: p.Choice) -> exp.Expression:
+    def _choice(self, choice: p.Choice) -> exp.Expr:
         return self._quantity(choice.quantity, _number_true([self.fulfilled(b) for b in choice.bodies]), choice.count)
 
-    def _quantity(self, quantity: p.Quantity, number: exp.Expression, count: float) -> exp.Expression:
+    def _quantity(self, quantity: p.Quantity, number: exp.Expr, count: float) -> exp.Expr:
         comparison = {"at least": exp.GTE, "exactly": exp.EQ, "at most": exp.LTE}[quantity]
         return comparison(this=number, expression=self.parameters.bind(int(count)))
 
-    def _excluded(self, exclusion: Exclusion) -> exp.Expression:
+    def _excluded(self, exclusion: Exclusion) -> exp.Expr:
         less = exp.LT(this=self.unit(exclusion.lesser), expression=self.unit(exclusion.unit))
         return exp.Not(this=exp.paren(exp.and_(less, self.fulfilled(exclusion.conditions))))
 
     # conditions: true, or false, or NULL where something is missing, which WHERE takes for false
 
-    def condition(self, condition: p.Expression) -> exp.Expression:
+    def condition(self, condition: p.Expression) -> exp.Expr:
         """A condition of the pattern as a boolean of SQL; NULL stands for false."""
         match condition:
             case p.Constant(value=value):
@@ -326,9 +326,7 @@ class Frame:
                 return self._is_missing(value)
             case p.Compare(operator=operator, left=left, right=right):
                 comparison = _COMPARISONS[operator]
-                return self._over_labels(
-                    (left, right), lambda a, b: comparison(this=a, expression=b), fold=False
-                )
+                return self._over_labels((left, right), lambda a, b: comparison(this=a, expression=b), fold=False)
             case p.Contains(left=left, right=right):
                 return self._over_labels((left, right), lambda a, b: exp.func("contains", a, b), fold=True)
             case p.OneOf(value=value, items=items):
@@ -341,35 +339,37 @@ class Frame:
                 )
         return _true(self.value(condition))
 
-    def _among(self, value: exp.Expression, items: list[exp.Expression]) -> exp.Expression:
+    def _among(self, value: exp.Expr, items: list[exp.Expr]) -> exp.Expr:
         if len(items) == 1:
             return exp.EQ(this=value, expression=items[0])
         return exp.In(this=value, expressions=items)
 
-    def _is_missing(self, value: p.Expression) -> exp.Expression:
+    def _is_missing(self, value: p.Expression) -> exp.Expr:
         if _is_label(value):
-            alias, tables, where = self._label(value)
+            _, tables, where = self._label(value)
             return exp.Not(this=exp.Exists(this=exp.select("1").from_(tables).where(where)))
         if self._never_missing(value):
             return exp.false()
         return exp.Is(this=self.value(value), expression=exp.null())
 
-    def _over_labels(self, values: Sequence[p.Expression], compare: _Comparison, *, fold: bool) -> exp.Expression:
+    def _over_labels(self, values: Sequence[p.Expression], compare: Callable[..., exp.Expr], *, fold: bool) -> exp.Expr:
         """A comparison; where a side is a label, whether it holds for one of the unit's labels."""
         query: exp.Select | None = None
-        sides: list[exp.Expression] = []
+        sides: list[exp.Expr] = []
         for value in values:
             if _is_label(value):
                 alias, table, where = self._label(value)
                 select = query if query is not None else exp.select("1")
-                query = (select.join(table, join_type="cross") if query is not None else select.from_(table)).where(where)
+                query = (select.join(table, join_type="cross") if query is not None else select.from_(table)).where(
+                    where
+                )
                 sides.append(exp.column(folded("label") if fold else "label", alias))
             else:
                 sides.append(self._folded(value) if fold else self.value(value))
         comparison = compare(*sides)
         return comparison if query is None else exp.Exists(this=query.where(comparison))
 
-    def _label(self, value: p.Expression) -> tuple[str, exp.Expression, exp.Expression]:
+    def _label(self, value: p.Expression) -> tuple[str, exp.Expr, exp.Expr]:
         assert isinstance(value, p.UnitProperty)
         alias = self.alias("l")
         table = exp.alias_(exp.to_table("label"), alias, table=True)
@@ -377,7 +377,7 @@ class Frame:
 
     # values: NULL where missing
 
-    def value(self, value: p.Expression) -> exp.Expression:
+    def value(self, value: p.Expression) -> exp.Expr:
         """A value of the pattern."""
         match value:
             case p.Constant(value=constant):
@@ -409,7 +409,7 @@ class Frame:
                 return self._agreement(value)
         return _true(self.condition(value))
 
-    def number(self, value: p.Expression) -> exp.Expression:
+    def number(self, value: p.Expression) -> exp.Expr:
         """A value as a double, for arithmetic."""
         resolved = self.value(value)
         return resolved if _is_double(value) else exp.cast(resolved, "DOUBLE")
@@ -417,7 +417,7 @@ class Frame:
     def _outermost(self) -> Frame:
         return self if self.around is None else self.around._outermost()
 
-    def _folded(self, value: p.Expression) -> exp.Expression:
+    def _folded(self, value: p.Expression) -> exp.Expr:
         match value:
             case p.Constant(value=text):
                 return self.parameters.bind(str(text).casefold())
@@ -427,7 +427,7 @@ class Frame:
                 return exp.column(folded(name), self.row(row))
         raise AssertionError(f"{type(value).__name__} is no text")
 
-    def _unit_property(self, of: p.UnitValue | p.MapValue, name: str) -> exp.Expression:
+    def _unit_property(self, of: p.UnitValue | p.MapValue, name: str) -> exp.Expr:
         if isinstance(of, p.UnitValue):
             return exp.column(name, self.unit_table(of.unit))
         alias = self.alias("u")
@@ -435,7 +435,7 @@ class Frame:
         same = exp.EQ(this=exp.column("id", alias), expression=self._map_value(of))
         return exp.select(exp.column(name, alias)).from_(table).where(same).subquery()
 
-    def _map_value(self, value: p.MapValue) -> exp.Expression:
+    def _map_value(self, value: p.MapValue) -> exp.Expr:
         alias = self.alias("m")
         from_unit = exp.EQ(this=exp.column("source", alias), expression=self.value(value.of))
         target = exp.select(exp.column("target", alias))
@@ -447,13 +447,13 @@ class Frame:
         named = exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(value.map))
         return target.from_(table).where(from_unit, named).subquery()
 
-    def _arithmetic(self, operator: str, left: exp.Expression, right: exp.Expression) -> exp.Expression:
+    def _arithmetic(self, operator: str, left: exp.Expr, right: exp.Expr) -> exp.Expr:
         if operator == "/":
             right = exp.func("nullif", right, exp.Literal.number(0))
         node = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}[operator]
         return exp.paren(node(this=left, expression=right))
 
-    def _function(self, name: str, arguments: Sequence[p.Expression]) -> exp.Expression:
+    def _function(self, name: str, arguments: Sequence[p.Expression]) -> exp.Expr:
         if not arguments:
             return exp.Literal.number(0) if name in ("sum", "number") else exp.null()
         numbers = [self.number(argument) for argument in arguments]
@@ -465,21 +465,23 @@ class Frame:
                 total = exp.Add(this=total, expression=number)
             return exp.paren(total)
         if name == "number":
-            result: exp.Expression = exp.Literal.number(len(numbers))
+            result: exp.Expr = exp.Literal.number(len(numbers))
         elif len(numbers) == 1:
             return numbers[0]
         else:
             result = exp.func("least" if name == "min" else "greatest", *numbers)
         # LEAST and GREATEST pass over NULL; here one missing value makes the whole missing.
-        gaps = [number for number, argument in zip(numbers, arguments, strict=True) if not self._never_missing(argument)]
+        gaps = [
+            number for number, argument in zip(numbers, arguments, strict=True) if not self._never_missing(argument)
+        ]
         if not gaps:
             return result
         missing = exp.or_(*(exp.Is(this=number.copy(), expression=exp.null()) for number in gaps))
         return exp.case().when(missing, exp.null()).else_(result)
 
-    def _agreement(self, value: p.Agreement) -> exp.Expression:
+    def _agreement(self, value: p.Agreement) -> exp.Expr:
         columns = ("kernel", "kernel_h", "kernel_w", "offset_y", "offset_x")
-        arguments: list[exp.Expression] = []
+        arguments: list[exp.Expr] = []
         for edge, maps in ((value.left, value.left_maps), (value.right, value.right_maps)):
             arguments += [exp.column(column, self.edge(edge)) for column in columns]
             arguments.append(self.parameters.bind(" ".join(maps)))
@@ -504,26 +506,19 @@ class Frame:
         return False
 
 
-class _Comparison:
-    """Typing of a function from the sides of a comparison to a boolean."""
-
-    def __call__(self, *sides: exp.Expression) -> exp.Expression:
-        raise NotImplementedError
-
-
 _COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
 
 
-def _true(condition: exp.Expression) -> exp.Expression:
+def _true(condition: exp.Expr) -> exp.Expr:
     """A condition with NULL turned to false."""
     if isinstance(condition, exp.Boolean | exp.Exists):
         return condition
     return exp.paren(exp.Is(this=exp.paren(condition), expression=exp.true()))
 
 
-def _number_true(conditions: Sequence[exp.Expression]) -> exp.Expression:
+def _number_true(conditions: Sequence[exp.Expr]) -> exp.Expr:
     one, zero = exp.Literal.number(1), exp.Literal.number(0)
-    total: exp.Expression = zero
+    total: exp.Expr = zero
     for condition in conditions:
         total = exp.Add(this=total, expression=exp.case().when(condition, one.copy()).else_(zero.copy()))
     return exp.paren(total)
@@ -559,8 +554,10 @@ def _components(body: p.Body) -> dict[str, str]:
             unit = parent[unit]
         return unit
 
-    for end in (*body.edges, *(row for row in body.rows if row.map != ANALOG)):
-        parent[root(end.source)] = root(end.target)
+    joins = [(edge.source, edge.target) for edge in body.edges]
+    joins += [(row.source, row.target) for row in body.rows if row.map != ANALOG]
+    for source, target in joins:
+        parent[root(source)] = root(target)
     for row in body.rows:
         root(row.source)
     return {unit: root(unit) for unit in list(parent)}

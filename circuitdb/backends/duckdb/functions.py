@@ -11,6 +11,7 @@ from contextlib import suppress
 import duckdb
 import numpy as np
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from circuitdb.backends.duckdb.emitter import AGREEMENT
 from circuitdb.pattern.agreement import KernelColumns, agreement_of_edges
@@ -23,7 +24,12 @@ def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
     parameters = [duckdb.dtype(name) for name in (*_KERNEL, *_KERNEL)]
     with suppress(duckdb.CatalogException, duckdb.NotImplementedException):
         connection.create_function(
-            AGREEMENT, _agreement, parameters, duckdb.dtype("DOUBLE"), type="arrow", null_handling="special"
+            AGREEMENT,
+            _agreement,
+            parameters,
+            duckdb.dtype("DOUBLE"),
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
         )
 
 
@@ -59,7 +65,7 @@ def _side(columns: tuple[pa.ChunkedArray, ...]) -> KernelColumns:
     )
 
 
-def _lists(column: pa.ChunkedArray) -> list[np.ndarray | None]:  # type: ignore[type-arg]
+def _lists(column: pa.ChunkedArray) -> list[np.ndarray | None]:
     """The lists of a column, without a Python object for each of their numbers."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     numbers = array.values.to_numpy(zero_copy_only=False)

@@ -77,7 +77,9 @@ def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
         with _bounded(connection, limits.seconds) as stopped:
             rows = _fetch(connection, compiled)
         if stopped.is_set():
-            raise CircuitdbError(f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds")
+            raise CircuitdbError(
+                f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds"
+            )
         return int(rows[0][0])
 
 
@@ -91,13 +93,13 @@ def explain(store: DuckDBStore, query: p.Query) -> Explanation:
 
 
 def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
-    """The SQL of a page: unit ids in naming order, then the score; one row more than asked for tells if there are more."""
+    """The SQL of a page: unit ids in naming order, then the score; one row beyond the limit tells if there are more."""
     parameters = Parameters()
     symmetry = _symmetry(query)
     frame = Frame(models, parameters, query.body).build(symmetry)
     units = [exp.alias_(frame.unit(unit.name), f"c{i}") for i, unit in enumerate(query.body.units)]
     score = exp.null() if query.score is None else frame.number(query.score)
-    order: list[exp.Expression] = []
+    order: list[exp.Expr] = []
     if query.order is None and query.score is not None:
         order.append(exp.Ordered(this=exp.column("score"), desc=True, nulls_first=False))
     elif query.order is not None and query.order != "key":
@@ -110,7 +112,7 @@ def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
     return _compiled(select, parameters)
 
 
-def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expression]:
+def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expr]:
     """What orders circuits by the keys of their units, in naming order."""
     named_already = len(models.searched) == 1
     for i, unit in enumerate(query.body.units):
@@ -131,7 +133,7 @@ def _symmetry(query: p.Query) -> Symmetry:
     return Symmetry() if query.every_labelling else symmetry_of(query.body)
 
 
-def _compiled(select: exp.Expression, parameters: Parameters) -> Compiled:
+def _compiled(select: exp.Expr, parameters: Parameters) -> Compiled:
     return Compiled(select.sql("duckdb", pretty=True), dict(parameters.values))
 
 
@@ -147,11 +149,11 @@ def _matches(
     numbers = [row[: len(units)] for row in rows]
     lists = _lists(connection, query, models, numbers)
     place = {unit.name: i for i, unit in enumerate(units)}
-    ends = {
-        (ids[place[edge.source]], ids[place[edge.target]]) for ids in numbers for edge in query.body.edges
-    }
+    ends = {(ids[place[edge.source]], ids[place[edge.target]]) for ids in numbers for edge in query.body.edges}
     edges = _edges(connection, sorted(ends))
-    keys = _unit_keys(connection, {i for ids in numbers for i in ids} | {i for found in lists for own in found for i in own})
+    keys = _unit_keys(
+        connection, {i for ids in numbers for i in ids} | {i for found in lists for own in found for i in own}
+    )
     searched = next((i for i, unit in enumerate(units) if unit.model is None), 0)
     counted = [block.unit for block in query.body.counted]
     matches = []
@@ -160,9 +162,7 @@ def _matches(
             text: keys[i] for unit, i in zip(units, ids, strict=True) for text in unit.shown_as
         }
         shown |= {name: [keys[i] for i in own] for name, own in zip(counted, found, strict=True)}
-        own_edges = [
-            edges[ids[place[edge.source]], ids[place[edge.target]], edge.skip] for edge in query.body.edges
-        ]
+        own_edges = [edges[ids[place[edge.source]], ids[place[edge.target]], edge.skip] for edge in query.body.edges]
         matches.append(Match(keys[ids[searched]].partition("/")[0], shown, own_edges, row[len(units)]))
     return matches
 
@@ -190,9 +190,7 @@ def _lists(
     return [found[i] for i in range(len(numbers))]
 
 
-def _edges(
-    connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int, bool], Row]:
+def _edges(connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]]) -> dict[tuple[int, int, bool], Row]:
     """Every property of the edges between pairs of units, by the units' ids and whether it is a skip."""
     if not ends:
         return {}
