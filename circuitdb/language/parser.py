@@ -327,9 +327,6 @@ class _Builder(Transformer[Token, Any]):
         return s.Program(_span(*c) if c else s.Span(0, 0), imports, motifs, finds[0] if finds else None)
 
 
-_Builder.list = _Builder._list_of
-
-
 def _quantity(token: Token) -> s.Quantity:
     return cast(s.Quantity, " ".join(token.split()))
 

@@ -21,13 +21,13 @@ _KERNEL = ("FLOAT[]", "INTEGER", "INTEGER", "DOUBLE", "DOUBLE", "VARCHAR")
 
 def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Add them to a connection; connections of one process to one file share them."""
-    parameters = [duckdb.dtype(name) for name in (*_KERNEL, *_KERNEL)]
+    number = duckdb.dtype("DOUBLE")
     with suppress(duckdb.CatalogException, duckdb.NotImplementedException):
         connection.create_function(
             AGREEMENT,
             _agreement,
-            parameters,
-            duckdb.dtype("DOUBLE"),
+            [*_KERNEL, *_KERNEL],
+            number,
             type=PythonUDFType.ARROW,
             null_handling=FunctionNullHandling.SPECIAL,
         )
