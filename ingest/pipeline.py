@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 import circuitdb
 from circuitdb.backends import open_store
@@ -125,7 +126,6 @@ def ingest_model(
         )
     options = {
         "model": model,
-        "weights": weights,
         "seed": seed,
         "layers": None if layers is None else list(layers),
         "dense": dense,
@@ -219,7 +219,26 @@ def _graph(name: str, source: Source, expansion: Expansion, keep: str, options: 
         expansion.units,
         expansion.edges,
         segments=expansion.segments,
+        labels=_labels(source, expansion.units),
         dense=expansion.dense,
+    )
+
+
+def _labels(source: Source, units: pa.Table) -> pa.Table | None:
+    """The labels that come with a model, by row of `units`; those of layers that were not chosen are left out."""
+    rows = {
+        place: row for row, place in enumerate(zip(units["layer"].to_pylist(), units["index"].to_pylist(), strict=True))
+    }
+    known = [(rows[layer, index], text) for layer, index, text in source.labels if (layer, index) in rows]
+    if not known:
+        return None
+    unit, label = zip(*known, strict=True)
+    return pa.table(
+        {
+            "unit": pa.array(unit, pa.int32()),
+            "label": pa.array(label),
+            "source": pa.array([source.architecture] * len(known)),
+        }
     )
 
 

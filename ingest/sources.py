@@ -48,7 +48,7 @@ class Source:
     """A network with its weights, and what is known about it.
 
     `example`: [1, channels, height, width], an input to trace with. `layer_names`: names of feature layers by module
-    path, where they are not the path itself.
+    path, where they are not the path itself. `labels`: layer, index and text of what is known about single units.
     """
 
     loaded: Loaded
@@ -58,6 +58,7 @@ class Source:
     layer_names: Mapping[str, str] = field(default_factory=dict)
     dataset: str | None = None
     licence: str | None = None
+    labels: Sequence[tuple[str, int, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,7 @@ def _load_handwritten(model: str, weights: str | None) -> Source:
         architecture=model,
         example=_example(handwritten.EXAMPLE_SHAPE),
         preprocessing=handwritten.PREPROCESSING,
+        labels=handwritten.LABELS[model],
     )
 
 

@@ -95,12 +95,21 @@ class ResNetV2(nn.Module):
 
 
 def layer_names() -> dict[str, str]:
-    """The name of each feature layer, by module path: `block1_unit_1`, as TF-Slim's end points."""
-    return {
-        f"{block}.unit_{unit}": f"{block}_unit_{unit}"
-        for block, (_, units, _) in _BLOCKS.items()
-        for unit in range(1, units + 1)
-    } | {"pool1": "conv1", "": "postnorm"}
+    """The name of each feature layer, by module path: `block1_unit_1`, as TF-Slim's end points, and `_conv1` inside.
+
+    What only passes through a normalisation on its way to the next block is that normalisation's output: the module of
+    `conv1` is `block1.unit_1.preact`, that of `block1_unit_3` is `block2.unit_1.preact`, that of the last unit
+    `postnorm`.
+    """
+    names: dict[str, str] = {}
+    before = "conv1"
+    for block, (_, units, _) in _BLOCKS.items():
+        names[f"{block}.unit_1.preact"] = before
+        for unit in range(1, units + 1):
+            before = f"{block}_unit_{unit}"
+            names |= {f"{block}.unit_{unit}": before}
+            names |= {f"{block}.unit_{unit}.norm{k}": f"{before}_conv{k}" for k in (1, 2)}
+    return names | {"postnorm": before}
 
 
 _SLIM = "resnet_v2_50_"

@@ -30,13 +30,14 @@ _DISPENSABLE = {
 """Children without which a network is whole, by the start of its name: fully connected layers behind a flattening,
 which are feature layers on request only, and auxiliary heads, which training alone uses."""
 
+_RESNET_RELUS = {"relu": "conv1", "relu_1": "conv2"}
+"""The one ReLU of a residual block runs behind each of its convolutions; layers are called by these."""
+
 
 @cache
 def _models() -> ModuleType:
     try:
         import torchvision.models
-    except ImportError as error:
-        raise CircuitdbError("torchvision is not installed; run: pip install 'neural-circuitdb[ingest]'") from error
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
@@ -118,7 +119,10 @@ def download(name: str, weights: str) -> tuple[Path, str]:
 
 
 def layer_names(name: str, network: nn.Module) -> dict[str, str]:
-    """What the literature calls the network's feature layers, by module path; others keep their path."""
+    """What the literature calls the network's feature layers, by module path; others keep their path.
+
+    A second run of one module has `_1` behind its path.
+    """
     if name.startswith("alexnet"):
         return _numbered(network, "conv{total}", {"classifier.2": "fc6", "classifier.5": "fc7", "classifier.6": "fc8"})
     if name.startswith("vgg"):
@@ -132,7 +136,11 @@ def layer_names(name: str, network: nn.Module) -> dict[str, str]:
             "classifier.2": "conv10",
         }
     if name.startswith(("resnet", "resnext", "wide_resnet")):
-        return {"relu": "conv1"}
+        blocks = [
+            path for path, module in network.named_modules() if type(module).__name__ in ("BasicBlock", "Bottleneck")
+        ]
+        inner = {f"{block}.{relu}": f"{block}.{name}" for block in blocks for relu, name in _RESNET_RELUS.items()}
+        return {"relu": "conv1", **inner}
     return {}
 
 

@@ -67,7 +67,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
         "holds Python objects, which could run code when they are loaded; save the network's state_dict",
     ),
     "code in a torch file": (lambda d: torch_file(d / "w.pth", {"a": Evil()}), "which could run code"),
-    "code in a pickle": (lambda d: write(d / "w.pth", pickle.dumps(Evil())), "which could run code"),
+    "code in a pickle": (lambda d: write(d / "w.pth", pickle.dumps(Evil())), "no weights file"),
     "list": (lambda d: torch_file(d / "w.pth", [torch.ones(2)]), "holds a list, not a state dict"),
     "no tensors": (lambda d: torch_file(d / "w.pth", {"epoch": 3}), "holds no tensors"),
     "NaN": (
