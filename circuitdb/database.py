@@ -25,6 +25,7 @@ from circuitdb.language.diagnostics import nearest_names
 from circuitdb.language.library import library_files
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
+from circuitdb.pattern.serial import to_json
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
@@ -253,15 +254,15 @@ class Database:
         InputError
             If the query has a mistake; the message points at it.
         """
-        text, compiled = self._compile(query, model, parameters)
-        asked = compiled.limit if limit is None else limit
-        rows = DEFAULT_ROWS if asked is None else asked
-        found = self._store.find(replace(compiled, limit=None), Limits(rows=rows, seconds=seconds))
+        models = self.models()
+        text, compiled = self._compile(query, model, parameters, models)
+        limits = Limits(rows=_rows(compiled, limit), seconds=seconds)
+        found = self._store.find(replace(compiled, limit=None), limits)
         return Circuits(
             (Circuit(compiled.motif, match.model, match.units, match.edges, match.score) for match in found.matches),
             query=text,
             store=self.address,
-            keep=self._keep(compiled.models),
+            keep=_keep_rules(models, compiled.models),
             seconds=found.seconds,
             truncated=found.truncated,
             stopped_by=found.stopped_by,
@@ -279,7 +280,7 @@ class Database:
         **parameters: Any,
     ) -> int:
         """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
-        _, compiled = self._compile(query, model, parameters)
+        _, compiled = self._compile(query, model, parameters, self.models())
         return self._store.count(compiled, Limits(rows=None, seconds=seconds))
 
     def explain(
@@ -289,40 +290,55 @@ class Database:
 
         Returns
         -------
-        `pattern`, the store's text as `sql` or `cypher` (the other is None), `parameters`, and `predicates`: a row for
-        each condition that says whether the store evaluates it.
+        `pattern`; the store's text of the search as `sql` or `cypher`, the other None; its `parameters`; `predicates`,
+        a row for each condition that says who evaluates it; `count`, the text that counts.
         """
-        _, compiled = self._compile(query, model, parameters)
-        explanation = self._store.explain(compiled)
+        _, compiled = self._compile(query, model, parameters, self.models())
+        explanation = self._store.explain(replace(compiled, limit=_rows(compiled, None)))
         return {
-            "pattern": compiled.to_json(),
-            "cypher": None,
-            "sql": explanation.text,
+            "pattern": to_json(compiled),
+            "cypher": explanation.text if explanation.language == "cypher" else None,
+            "sql": explanation.text if explanation.language == "sql" else None,
             "parameters": explanation.parameters,
             "predicates": list(explanation.predicates),
+            "count": explanation.count_text,
         }
 
     def _compile(
-        self, query: str | Path, model: str | Sequence[str] | None, parameters: Mapping[str, Any]
+        self,
+        query: str | Path,
+        model: str | Sequence[str] | None,
+        parameters: Mapping[str, Any],
+        models: Sequence[Row],
     ) -> tuple[str, Query]:
+        """The text of a query and what it means; `models` are those of the store, `model` those to be searched."""
         text, source_name, folder = read_query(query)
-        layers = {row["name"]: [layer["name"] for layer in row["layers"]] for row in self.models()}
-        models = None if model is None else [model] if isinstance(model, str) else list(model)
-        for name in models or ():
-            self.model(name)
+        layers = {row["name"]: [layer["name"] for layer in row["layers"]] for row in models}
+        searched = None if model is None else [model] if isinstance(model, str) else list(model)
+        for name in searched or ():
+            if name not in layers:
+                raise InputError(f"no model {name!r} in {self.address}{nearest(name, layers)}")
         compiled = compile_query(
-            text, catalog=layers, models=models, parameters=parameters, source_name=source_name, folder=folder
+            text, catalog=layers, models=searched, parameters=parameters, source_name=source_name, folder=folder
         )
         return text, compiled
 
-    def _keep(self, searched: Sequence[str] | None) -> str:
-        rules: dict[str, list[str]] = {}
-        for model in self.models():
-            if searched is None or model["name"] in searched:
-                rules.setdefault(model["keep"] or "unknown", []).append(model["name"])
-        if len(rules) == 1:
-            return next(iter(rules))
-        return "; ".join(f"{rule} ({', '.join(names)})" for rule, names in rules.items())
+
+def _keep_rules(models: Sequence[Row], searched: Sequence[str] | None) -> str:
+    """The keep rule of the models searched; where they have several, each with its models."""
+    rules: dict[str, list[str]] = {}
+    for model in models:
+        if searched is None or model["name"] in searched:
+            rules.setdefault(model["keep"] or "unknown", []).append(model["name"])
+    if len(rules) == 1:
+        return next(iter(rules))
+    return "; ".join(f"{rule} ({', '.join(names)})" for rule, names in rules.items())
+
+
+def _rows(query: Query, limit: int | None) -> int:
+    """How many circuits to bring: what the caller says, else what the text says, else the default."""
+    asked = query.limit if limit is None else limit
+    return DEFAULT_ROWS if asked is None else asked
 
 
 def read_query(query: str | Path) -> tuple[str, str, Path]:

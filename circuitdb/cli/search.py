@@ -18,8 +18,6 @@ from circuitdb.cli.options import (
 from circuitdb.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from circuitdb.circuits import Circuits
 
 QueryArgument = Annotated[
@@ -84,21 +82,21 @@ def find(
         case Format.CSV:
             output.write_csv(circuits.columns(), circuits.rows())
         case Format.TABLE:
-            console = output.console()
-            console.print(_table_of(circuits, console.width))
+            _print_circuits(circuits)
     if format is Format.TABLE and not quiet:
-        print(f"\n{_closing(circuits)}")
+        print("\n" * bool(circuits) + _closing(circuits))
     elif circuits.truncated:
         output.remark(_closing(circuits))
 
 
-def _table_of(circuits: Circuits, width: int) -> RenderableType:
+def _print_circuits(circuits: Circuits) -> None:
     """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all."""
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
 
     if not circuits:
-        return "no circuits"
+        return
+    console = output.console()
     several = len({circuit.model for circuit in circuits}) > 1
     names = circuits.columns()[3:]
     left = {"score": "right"} | ({"model": "left"} if several else {})
@@ -108,22 +106,26 @@ def _table_of(circuits: Circuits, width: int) -> RenderableType:
         left | dict.fromkeys(names, "left"),
         ([*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)),
     )
-    if output.natural_width(wide) <= width:
-        return wide
-    return output.table(
+    narrow = output.table(
         left | {"units": "left"},
         (
-            [*start, "  ".join(f"{name} {unit}" for name, unit in row.items())]
+            [*start, "  ".join(f"{name}={unit}" for name, unit in row.items())]
             for start, row in zip(fixed, units, strict=True)
         ),
     )
+    console.print(wide if output.natural_width(wide) <= console.width else narrow)
 
 
 def _closing(circuits: Circuits) -> str:
     """One line: how many, of how many, under which keep rule, how long it took, and which limit was met."""
-    shown = f"{len(circuits):,} circuit{'' if len(circuits) == 1 else 's'}"
-    if circuits.truncated:
-        shown = f"the first {shown} of {'more' if circuits.total is None else f'{circuits.total:,}'}"
+    number = f"{len(circuits):,}" if circuits else "no"
+    noun = "circuit" if len(circuits) == 1 else "circuits"
+    if not circuits.truncated:
+        shown = f"{number} {noun}"
+    elif circuits.total is None:
+        shown = f"{number} {noun}, there are more"
+    else:
+        shown = f"{number} of {circuits.total:,} circuits"
     line = f"{shown} · keep {circuits.keep} · {circuits.seconds:.2f} s"
     if circuits.stopped_by == "rows":
         return f"{line} · --limit brings more"
@@ -181,22 +183,20 @@ def explain(
 
 def _print_explanation(explained: dict[str, Any]) -> None:
     from circuitdb.cli import output
+    from circuitdb.pattern.serial import from_json, to_text
 
     console = output.console()
-    for heading in ("pattern", "sql", "cypher", "count_sql", "parameters"):
-        value = explained.get(heading)
-        if value:
-            console.print(f"[bold]{heading}[/bold]")
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-            console.print(text, markup=False, soft_wrap=True)
+    shown = {**explained, "pattern": to_text(from_json(explained["pattern"]))}
+    shown["parameters"] = json.dumps(explained["parameters"], ensure_ascii=False)
+    for heading in ("pattern", "cypher", "sql", "count", "parameters"):
+        if shown[heading]:
+            console.print(heading, style="bold")
+            console.print(shown[heading], markup=False, soft_wrap=True)
             console.print()
-    predicates = explained["predicates"]
-    if predicates:
-        console.print("[bold]predicates[/bold]")
-        columns = list(dict.fromkeys(name for row in predicates for name in row))
-        console.print(
-            output.table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in predicates))
-        )
+    console.print("predicates", style="bold")
+    rows = explained["predicates"]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    console.print(output.table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in rows)))
 
 
 def motifs(
