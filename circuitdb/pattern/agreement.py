@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from circuitdb import kernels
 from circuitdb.kernels import Placed
@@ -27,6 +28,20 @@ class KernelColumns:
     offsets_y: Sequence[float | None]
     offsets_x: Sequence[float | None]
     maps: tuple[str, ...]
+
+    @staticmethod
+    def of_table(table: pa.Table, prefix: str, maps: tuple[str, ...]) -> KernelColumns:
+        """The kernels of a table's columns `kernel`, `kernel_h` … with a prefix."""
+        column = table.column(f"{prefix}kernel").combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        numbers = column.values.to_numpy(zero_copy_only=False)
+        starts, there = column.offsets.to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
+        kernels = [numbers[starts[i] : starts[i + 1]] if there[i] else None for i in range(len(column))]
+        rest = (
+            table.column(f"{prefix}{name}").to_pylist() for name in ("kernel_h", "kernel_w", "offset_y", "offset_x")
+        )
+        return KernelColumns(kernels, *rest, maps)
 
     def shape(self, i: int) -> tuple[int, int, float, float] | None:
         """Height, width and offsets of a kernel, or None where anything of it is missing."""

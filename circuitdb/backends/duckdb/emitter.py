@@ -19,8 +19,17 @@ from circuitdb.pattern.differences import differences
 from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.symmetry import Exclusion, Symmetry
 
-AGREEMENT = "circuitdb_agreement"
-"""The function of two kernels that `circuitdb.backends.duckdb.functions` adds to a connection."""
+
+@dataclass(frozen=True)
+class NeededAgreement:
+    """An `agreement` in a query: a temporary table of that name must hold its value for all pairs of edges that matter.
+
+    `candidates` is a body whose matches hold all such pairs.
+    """
+
+    table: str
+    value: p.Agreement
+    candidates: p.Body
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,11 @@ class Models:
 
 
 class Parameters:
-    """Bound values by the names that stand for them in the SQL; equal values share a name."""
+    """Bound values by the names that stand for them in the SQL, equal values under one name; and agreements needed."""
 
     def __init__(self) -> None:
         self.values: dict[str, object] = {}
+        self.agreements: list[NeededAgreement] = []
         self._names: dict[tuple[type, object], str] = {}
 
     def bind(self, value: float | str | bool | int) -> exp.Expr:
@@ -480,12 +490,20 @@ class Frame:
         return exp.case().when(missing, exp.null()).else_(result)
 
     def _agreement(self, value: p.Agreement) -> exp.Expr:
-        columns = ("kernel", "kernel_h", "kernel_w", "offset_y", "offset_x")
-        arguments: list[exp.Expr] = []
-        for edge, maps in ((value.left, value.left_maps), (value.right, value.right_maps)):
-            arguments += [exp.column(column, self.edge(edge)) for column in columns]
-            arguments.append(self.parameters.bind(" ".join(maps)))
-        return exp.Anonymous(this=AGREEMENT, expressions=arguments)
+        known = next((n for n in self.parameters.agreements if n.value == value), None)
+        if known is None:
+            candidates = merged([*self.bodies_around(), self.body])
+            known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
+            self.parameters.agreements.append(known)
+        alias = self.alias("a")
+        table = exp.alias_(exp.to_table(known.table), alias, table=True)
+        pairs = [
+            (f"{side}_{end}", exp.column(end, self.edge(edge)))
+            for side, edge in (("left", value.left), ("right", value.right))
+            for end in ("source", "target")
+        ]
+        same = [exp.EQ(this=exp.column(name, alias), expression=column) for name, column in pairs]
+        return exp.select(exp.column("value", alias)).from_(table).where(*same).subquery()
 
     def _never_missing(self, value: p.Expression) -> bool:
         match value:
@@ -507,6 +525,20 @@ class Frame:
 
 
 _COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
+
+
+def merged(bodies: Sequence[p.Body]) -> p.Body:
+    """One body with the units, edges, rows and simple conditions of several: all that restrict an agreement's edges."""
+    return p.Body(
+        tuple(unit for body in bodies for unit in body.units),
+        tuple(edge for body in bodies for edge in body.edges),
+        tuple(row for body in bodies for row in body.rows),
+        tuple(c for body in bodies for c in body.conditions if not _involved(c)),
+    )
+
+
+def _involved(condition: p.Expression) -> bool:
+    return any(isinstance(part, p.Agreement | p.ListLength) for part in p.subexpressions(condition))
 
 
 def _true(condition: exp.Expr) -> exp.Expr:

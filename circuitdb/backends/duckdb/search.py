@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
-from circuitdb.backends.duckdb.emitter import AGREEMENT, Frame, Models, Parameters
-from circuitdb.backends.duckdb.functions import add_functions
+from circuitdb.backends.duckdb.emitter import Frame, Models, NeededAgreement, Parameters
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record, properties
 from circuitdb.pattern import model as p
+from circuitdb.pattern.agreement import KernelColumns, agreement_of_edges
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
@@ -35,10 +36,11 @@ _SECONDS_FOR_TOTAL = 1.0
 
 @dataclass(frozen=True)
 class Compiled:
-    """SQL with its parameters."""
+    """SQL with its parameters, and the tables of agreements that it reads."""
 
     sql: str
     parameters: Mapping[str, object]
+    agreements: tuple[NeededAgreement, ...] = ()
 
 
 def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
@@ -47,9 +49,9 @@ def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
     with store.reading() as connection:
         models = _models(connection, query)
         page = page_sql(query, models, limits.rows)
-        _prepare(connection, limits, page)
+        _limit_memory(connection, limits)
         with _bounded(connection, limits.seconds) as stopped:
-            rows = _fetch(connection, page)
+            rows = _fetch(connection, models, page)
             matches = _matches(connection, query, models, rows[: limits.rows]) if rows else []
         if stopped.is_set():
             return Found([], True, time.perf_counter() - started, "seconds")
@@ -57,7 +59,7 @@ def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
         total = len(rows) if not truncated else None
         if truncated:
             with _bounded(connection, _SECONDS_FOR_TOTAL) as gave_up:
-                counted = _fetch(connection, count_sql(query, models))
+                counted = _fetch(connection, models, count_sql(query, models))
             total = None if gave_up.is_set() else int(counted[0][0])
     seconds = time.perf_counter() - started
     return Found(matches, truncated, seconds, "rows" if truncated else None, total)
@@ -72,10 +74,10 @@ def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
         If the time ran out.
     """
     with store.reading() as connection:
-        compiled = count_sql(query, _models(connection, query))
-        _prepare(connection, limits, compiled)
+        models = _models(connection, query)
+        _limit_memory(connection, limits)
         with _bounded(connection, limits.seconds) as stopped:
-            rows = _fetch(connection, compiled)
+            rows = _fetch(connection, models, count_sql(query, models))
         if stopped.is_set():
             raise CircuitdbError(
                 f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds"
@@ -134,7 +136,7 @@ def _symmetry(query: p.Query) -> Symmetry:
 
 
 def _compiled(select: exp.Expr, parameters: Parameters) -> Compiled:
-    return Compiled(select.sql("duckdb", pretty=True), dict(parameters.values))
+    return Compiled(select.sql("duckdb", pretty=True), dict(parameters.values), tuple(parameters.agreements))
 
 
 def _models(connection: duckdb.DuckDBPyConnection, query: p.Query) -> Models:
@@ -184,10 +186,30 @@ def _lists(
     compiled = _compiled(frame.select(exp.column("place", "page"), *lists), parameters)
     connection.register("page", page)
     try:
-        found = {row[0]: [own or [] for own in row[1:]] for row in _fetch(connection, compiled)}
+        found = {row[0]: [own or [] for own in row[1:]] for row in _fetch(connection, models, compiled)}
     finally:
         connection.unregister("page")
     return [found[i] for i in range(len(numbers))]
+
+
+def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: NeededAgreement) -> pa.Table:
+    """The value of an agreement for every pair of edges that matches of the candidates hold."""
+    parameters = Parameters()
+    frame = Frame(models, parameters, needed.candidates).build()
+    value = needed.value
+    sides = (("left", value.left), ("right", value.right))
+    names = ("source", "target", "kernel", "kernel_h", "kernel_w", "offset_y", "offset_x")
+    columns = [exp.alias_(exp.column(n, frame.edge(edge)), f"{side}_{n}") for side, edge in sides for n in names]
+    keys = [exp.column(end, frame.edge(edge)) for _, edge in sides for end in ("source", "target")]
+    compiled = _compiled(frame.select(*columns).distinct(*keys), parameters)
+    table: pa.Table = connection.sql(compiled.sql, params=dict(compiled.parameters)).to_arrow_table()
+    left, right = (
+        KernelColumns.of_table(table, f"{side}_", maps)
+        for side, maps in (("left", value.left_maps), ("right", value.right_maps))
+    )
+    values = agreement_of_edges(left, right)
+    ends = [f"{side}_{end}" for side, _ in sides for end in ("source", "target")]
+    return table.select(ends).append_column("value", pa.array(values, mask=np.isnan(values)))
 
 
 def _edges(connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]]) -> dict[tuple[int, int, bool], Row]:
@@ -216,15 +238,16 @@ def _unit_keys(connection: duckdb.DuckDBPyConnection, ids: set[int]) -> dict[int
     return dict(connection.execute(sql, [sorted(ids)]).fetchall())
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, limits: Limits, compiled: Compiled) -> None:
-    if AGREEMENT in compiled.sql.lower():
-        add_functions(connection)
+def _limit_memory(connection: duckdb.DuckDBPyConnection, limits: Limits) -> None:
     if limits.memory_mb is not None:
         connection.execute(f"SET memory_limit = '{int(limits.memory_mb)}MB'")
 
 
-def _fetch(connection: duckdb.DuckDBPyConnection, compiled: Compiled) -> list[tuple[Any, ...]]:
+def _fetch(connection: duckdb.DuckDBPyConnection, models: Models, compiled: Compiled) -> list[tuple[Any, ...]]:
+    """All rows; none if the connection is interrupted."""
     try:
+        for needed in compiled.agreements:
+            connection.register(needed.table, _agreements(connection, models, needed))
         return connection.execute(compiled.sql, dict(compiled.parameters)).fetchall()
     except duckdb.InterruptException:
         return []
