@@ -38,10 +38,10 @@ class KernelColumns:
         numbers = column.values.to_numpy(zero_copy_only=False)
         starts, there = column.offsets.to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
         kernels = [numbers[starts[i] : starts[i + 1]] if there[i] else None for i in range(len(column))]
-        rest = (
-            table.column(f"{prefix}{name}").to_pylist() for name in ("kernel_h", "kernel_w", "offset_y", "offset_x")
+        height, width, y, x = (
+            table.column(prefix + name).to_pylist() for name in ("kernel_h", "kernel_w", "offset_y", "offset_x")
         )
-        return KernelColumns(kernels, *rest, maps)
+        return KernelColumns(kernels, height, width, y, x, maps)
 
     def shape(self, i: int) -> tuple[int, int, float, float] | None:
         """Height, width and offsets of a kernel, or None where anything of it is missing."""
