@@ -300,7 +300,7 @@ class _Builder(Transformer[Token, Any]):
         return s.Import(_span(*c), _unquote(c[1]))
 
     def order(self, c: list[Any]) -> _Wrapped:
-        return _Wrapped([c[0], c[1] if c[1] is not None else c[2]], _span(*c))
+        return _Wrapped([c[0], c[1]], _span(*c))
 
     def limit(self, c: list[Any]) -> s.Expression:
         return self.number(c)
