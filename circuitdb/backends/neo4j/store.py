@@ -1,0 +1,220 @@
+"""The store on a Neo4j server, for a lab that shares one graph.
+
+How the graph lies in it says `schema.py`; how a model becomes visible at one moment, `loading.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from circuitdb.backends.base import Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.neo4j.connection import Connection
+from circuitdb.backends.neo4j.loading import hide_model, load_model, sweep
+from circuitdb.backends.neo4j.reading import (
+    no_model,
+    read_edges,
+    read_labels,
+    read_model,
+    read_models,
+    read_unit,
+    read_units,
+)
+from circuitdb.backends.neo4j.schema import (
+    SCHEMA_NAMES,
+    VERSION_PARAMETERS,
+    VERSION_QUESTION,
+    VERSION_STATEMENT,
+    schema_statements,
+)
+from circuitdb.backends.neo4j.tables import label_lists, label_pairs
+from circuitdb.backends.validation import check_text
+from circuitdb.errors import CircuitdbError, InputError
+from circuitdb.graph import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import neo4j
+
+    from circuitdb.pattern.model import Query
+
+LabelPairs = dict[str, list[tuple[str, str | None]]]
+"""By a unit's key, its labels with their sources."""
+
+
+class Neo4jStore:
+    """Graphs on a Neo4j server, behind the protocol of `circuitdb.backends.base.Store`.
+
+    Raises
+    ------
+    InputError
+        If the address, the password or the database is wrong.
+    CircuitdbError
+        If no fitting server answers, or a newer version of circuitdb wrote what is there.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.connection = Connection(address)
+        self.address = self.connection.address.shown
+        try:
+            self._check_version()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def write(self, graph: ModelGraph, *, replace: bool = False, progress: Progress | None = None) -> None:
+        """Write a model whole or not at all; dense matrices stay out.
+
+        Raises
+        ------
+        InputError
+            If a model of that name is there and `replace` is false.
+        CircuitdbError
+            If the server fails or takes no writes.
+        """
+        if not replace and self._holds(graph.name):
+            raise InputError(f"model {graph.name!r} is already in {self.address}; --replace writes it anew")
+        self._prepare()
+        sweep(self.connection)
+        load_model(self.connection, graph, replace=replace, progress=progress)
+        if replace:
+            sweep(self.connection)
+
+    def read(self, model: str) -> ModelGraph:
+        """A whole model as it was written, without its dense matrices.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        """
+        return read_model(self.connection, model)
+
+    def delete(self, model: str) -> None:
+        """Delete a model and all that is its own. It is out of sight at once.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        """
+
+        def hide(transaction: neo4j.ManagedTransaction) -> None:
+            if not hide_model(transaction, model):
+                raise no_model(transaction, model, self.address)
+
+        self.connection.transaction(hide)
+        sweep(self.connection)
+
+    def models(self) -> list[Row]:
+        """Every model: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
+        return read_models(self.connection)
+
+    def unit(self, key: str) -> Row | None:
+        """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
+        return read_unit(self.connection, key)
+
+    def units(self, keys: Sequence[str]) -> list[Row]:
+        """The properties of several units, with `labels`, in the order of `keys`; unknown keys are left out."""
+        return read_units(self.connection, keys)
+
+    def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
+        """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
+        return read_edges(self.connection, key, direction, top)
+
+    def labels(self, model: str) -> list[Row]:
+        """The labels of a model's units, `unit` (key), `label` and `source`, in order of key."""
+        return read_labels(self.connection, model)
+
+    def add_labels(self, labels: Sequence[tuple[str, str, str | None]]) -> None:
+        """Add labels, each (unit's key, label, source), all or none; those that are there already stay single.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit.
+        """
+        for key, label, source in labels:
+            check_text(label, f"the label of {key}")
+            check_text(source or "", f"the source of the label of {key}")
+
+        def add(pairs: LabelPairs) -> LabelPairs:
+            for key, label, source in labels:
+                if (label, source or None) not in pairs[key]:
+                    pairs[key].append((label, source or None))
+            return pairs
+
+        self._change_labels([key for key, _, _ in labels], add)
+
+    def delete_label(self, key: str, label: str) -> None:
+        """Take a label from a unit, whoever gave it. `InputError` if the unit does not have it."""
+
+        def take(pairs: LabelPairs) -> LabelPairs:
+            kept = [pair for pair in pairs[key] if pair[0] != label]
+            if len(kept) == len(pairs[key]):
+                raise InputError(f"{key} has no label {label!r}")
+            return {key: kept}
+
+        self._change_labels([key], take)
+
+    def find(self, query: Query, limits: Limits) -> Found:
+        """Search."""
+        from circuitdb.backends.neo4j import search
+
+        return search.find(self, query, limits)
+
+    def count(self, query: Query, limits: Limits) -> int:
+        """How many circuits match, without limits on rows."""
+        from circuitdb.backends.neo4j import search
+
+        return search.count(self, query, limits)
+
+    def explain(self, query: Query) -> Explanation:
+        """The compiled query."""
+        from circuitdb.backends.neo4j import search
+
+        return search.explain(self, query)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self.connection.close()
+
+    def _change_labels(self, keys: Sequence[str], change: Callable[[LabelPairs], LabelPairs]) -> None:
+        """Replace the labels of units by what `change` makes of them, in one transaction that locks the units."""
+
+        def work(transaction: neo4j.ManagedTransaction) -> None:
+            units = transaction.run(
+                "UNWIND $keys AS key MATCH (u:Unit {key: key}) SET u.labels = u.labels "
+                "RETURN u.key AS key, u.labels AS labels, u.label_sources AS label_sources",
+                {"keys": list(dict.fromkeys(keys))},
+            )
+            pairs = {unit["key"]: label_pairs(unit) for unit in units}
+            missing = next((key for key in keys if key not in pairs), None)
+            if missing is not None:
+                raise InputError(f"no unit {missing!r} in {self.address}")
+            rows = [{"key": key, **label_lists(changed)} for key, changed in change(pairs).items()]
+            transaction.run(
+                "UNWIND $rows AS row MATCH (u:Unit {key: row.key}) "
+                "SET u.labels = row.labels, u.labels_folded = row.labels_folded, u.label_sources = row.label_sources",
+                {"rows": rows},
+            ).consume()
+
+        self.connection.transaction(work)
+
+    def _holds(self, model: str) -> bool:
+        return bool(self.connection.read("MATCH (m:Model {name: $model}) RETURN m.name", {"model": model}))
+
+    def _prepare(self) -> None:
+        """Make sure of constraints and indexes; the offline importer makes none."""
+        names = self.connection.read("SHOW INDEXES YIELD name RETURN collect(name) AS names")[0]["names"]
+        if not set(names) >= SCHEMA_NAMES:
+            self.connection.define(schema_statements())
+            self.connection.write((VERSION_STATEMENT, VERSION_PARAMETERS))
+            self.connection.read("CALL db.awaitIndexes(300)")
+
+    def _check_version(self) -> None:
+        for (version,) in self.connection.read(VERSION_QUESTION):
+            if version > SCHEMA_VERSION:
+                raise CircuitdbError(
+                    f"{self.address} was written by a newer circuitdb (schema {version}, "
+                    f"this one knows {SCHEMA_VERSION}); upgrade circuitdb"
+                )
