@@ -311,7 +311,7 @@ def assert_same_graph(written: ModelGraph, read: ModelGraph) -> None:
     """Fail unless `read` is what `written` says, but for what a store derives and for the order of edges."""
     assert read.model == {name: value for name, value in written.model.items() if value is not None}
     for name in ("layers", "units", "edges", "segments", "labels", "maps", "families", "members"):
-        before, after = (_plain_rows(name, getattr(graph, name)) for graph in (written, read))
+        before, after = (plain_rows(name, getattr(graph, name)) for graph in (written, read))
         assert len(before) == len(after), name
         for row_before, row_after in zip(before, after, strict=True):
             for column in {**row_before, **row_after}:
@@ -329,7 +329,7 @@ def assert_same_graph(written: ModelGraph, read: ModelGraph) -> None:
                 np.testing.assert_array_equal(getattr(block, array), getattr(other, array))
 
 
-def _plain_rows(name: str, table: pa.Table | None) -> list[dict[str, Any]]:
+def plain_rows(name: str, table: pa.Table | None) -> list[dict[str, Any]]:
     """Rows as plain values, NaN as None, edges in order."""
     rows: list[dict[str, Any]] = [] if table is None else table.to_pylist()
     for row in rows:

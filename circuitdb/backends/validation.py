@@ -201,10 +201,11 @@ def _checked_edges(table: pa.Table, places: _Places) -> pa.Table:
     _check_kernels(table, place)
     kinds = pa.DictionaryArray.from_arrays(pa.array(kind.astype(np.int8)), pa.array(KINDS))
     table = with_columns(table, Record.EDGE, kind=kinds)
-    if increasing(target, source, skip).all():
+    place_in_order = 2 * (target * len(places) + source) + skip
+    if increasing(place_in_order).all():
         return table
-    order = np.lexsort((skip, source, target))
-    repeated = ~increasing(target[order], source[order], skip[order])
+    order = np.argsort(place_in_order, kind="stable")
+    repeated = ~increasing(place_in_order[order])
     if repeated.any():
         row = int(order[int(np.argmax(repeated)) + 1])
         raise InputError(f"{place(row)}: two {'skip ' if skip[row] else ''}edges between the same units")

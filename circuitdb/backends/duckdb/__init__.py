@@ -1,1 +1,1 @@
-"""The embedded store: a DuckDB file."""
+"""The embedded store: one DuckDB file, searched by SQL that is made from patterns."""
