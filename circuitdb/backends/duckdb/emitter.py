@@ -137,8 +137,8 @@ class Frame:
 
     # the body
 
-    def build(self, symmetry: Symmetry | None = None) -> Frame:
-        """Fill FROM and WHERE."""
+    def build(self, symmetry: Symmetry | None = None, different: Sequence[tuple[str, str]] | None = None) -> Frame:
+        """Fill FROM and WHERE; `different`: the pairs of own units to compare, by default all that must be."""
         for edge in self.body.edges:
             self._add_edge(edge)
         for row in self.body.rows:
@@ -157,7 +157,8 @@ class Frame:
         known = symmetry.orderings if symmetry is not None else ()
         for first, second in known:
             self.where.append(exp.LT(this=self.unit(first), expression=self.unit(second)))
-        for first, second in differences(self.body, self.bodies_around(), known):
+        pairs = differences(self.body, self.bodies_around(), known) if different is None else different
+        for first, second in pairs:
             self.where.append(exp.NEQ(this=self.unit(first), expression=self.unit(second)))
         for condition in self.body.conditions:
             self.where.append(self.condition(condition))

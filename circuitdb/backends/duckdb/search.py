@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,12 +19,14 @@ import pyarrow as pa
 from sqlglot import exp
 
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
+from circuitdb.backends.duckdb.counting import term_sql
 from circuitdb.backends.duckdb.emitter import Frame, Models, NeededAgreement, Parameters
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record, properties
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import KernelColumns, agreement_of_edges
+from circuitdb.pattern.counting import count_plan, plan_text
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
@@ -58,9 +60,8 @@ def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
         truncated = limits.rows is not None and len(rows) > limits.rows
         total = len(rows) if not truncated else None
         if truncated:
-            with _bounded(connection, _SECONDS_FOR_TOTAL) as gave_up:
-                counted = _fetch(connection, models, count_sql(query, models))
-            total = None if gave_up.is_set() else int(counted[0][0])
+            with _bounded(connection, _SECONDS_FOR_TOTAL):
+                total = _counted(connection, models, query)
     seconds = time.perf_counter() - started
     return Found(matches, truncated, seconds, "rows" if truncated else None, total)
 
@@ -76,22 +77,25 @@ def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
     with store.reading() as connection:
         models = _models(connection, query)
         _limit_memory(connection, limits)
-        with _bounded(connection, limits.seconds) as stopped:
-            rows = _fetch(connection, models, count_sql(query, models))
-        if stopped.is_set():
+        with _bounded(connection, limits.seconds):
+            total = _counted(connection, models, query)
+        if total is None:
             raise CircuitdbError(
                 f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds"
             )
-        return int(rows[0][0])
+        return total
 
 
 def explain(store: DuckDBStore, query: p.Query) -> Explanation:
     """The SQL of a search and of a count."""
     with store.reading() as connection:
         models = _models(connection, query)
-    page, total = page_sql(query, models, query.limit), count_sql(query, models)
+    page = page_sql(query, models, query.limit)
+    plan = count_plan(query.body, _symmetry(query))
+    statements = [compiled.sql for _, compiled in count_sql(query, models)[0]]
+    counting = "\n\n".join([plan_text(plan) if plan is not None else "list and count", *statements])
     rows = [{"predicate": text, "evaluated": "in the store"} for text in predicates(query.body)]
-    return Explanation(page.sql, page.parameters, rows, total.sql)
+    return Explanation(page.sql, page.parameters, rows, counting)
 
 
 def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
@@ -124,11 +128,33 @@ def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expr]:
         yield exp.column(f"c{i}")
 
 
-def count_sql(query: p.Query, models: Models) -> Compiled:
-    """The SQL of a count."""
-    parameters = Parameters()
-    frame = Frame(models, parameters, query.body).build(_symmetry(query))
-    return _compiled(frame.select(exp.Count(this=exp.Star())), parameters)
+def count_sql(query: p.Query, models: Models) -> tuple[list[tuple[int, Compiled]], int]:
+    """The SQL of a count: statements with coefficients, and the number to divide their sum by."""
+    symmetry = _symmetry(query)
+    plan = count_plan(query.body, symmetry)
+    if plan is None:
+        parameters = Parameters()
+        frame = Frame(models, parameters, query.body).build(symmetry)
+        return [(1, _compiled(frame.select(exp.Count(this=exp.Star())), parameters))], 1
+    statements = []
+    for model in models.searched:
+        alone = replace(models, searched=(model,), everything=len(models.ids) == 1)
+        for term in plan.terms:
+            parameters = Parameters()
+            statements.append((term.coefficient, _compiled(term_sql(term, alone, parameters), parameters)))
+    return statements, plan.symmetries
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, models: Models, query: p.Query) -> int | None:
+    """How many circuits there are; None if the connection is interrupted."""
+    statements, divisor = count_sql(query, models)
+    total = 0
+    for coefficient, compiled in statements:
+        rows = _fetch(connection, models, compiled)
+        if not rows:
+            return None
+        total += coefficient * int(rows[0][0])
+    return total // divisor
 
 
 def _symmetry(query: p.Query) -> Symmetry:
