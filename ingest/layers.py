@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from circuitdb.errors import InputError
 from ingest.linearise import ATTENTION
@@ -54,12 +55,12 @@ def find_layers(
     found = _names(trace, steps)
     if named is not None:
         chosen = sorted({_lookup(name, trace, found, steps) for name in named})
-        live = _ancestors(steps, chosen)
+        live = ancestors(steps, chosen)
         _refuse(steps, live)
         left_out = ""
     else:
         outputs, left_out = _trunk(trace, steps)
-        live = _ancestors(steps, outputs)
+        live = ancestors(steps, outputs)
         blind = _behind_last_convolution(steps, live) if left_out else set()
         _refuse(steps, [i for i in live if i not in blind])
         chosen = sorted(_cut_layers(trace, steps, live))
@@ -75,7 +76,7 @@ def find_layers(
     return Reading(tuple(layers), left_out)
 
 
-def _ancestors(steps: Sequence[Step], ends: Iterable[int]) -> list[int]:
+def ancestors(steps: Sequence[Step], ends: Iterable[int]) -> list[int]:
     """The given steps and all that they depend on, in order."""
     live = set(ends)
     for index in range(max(live, default=-1), -1, -1):
@@ -97,7 +98,7 @@ def _refuse(steps: Sequence[Step], live: Iterable[int]) -> None:
 
 def _trunk(trace: Trace, steps: Sequence[Step]) -> tuple[list[int], str]:
     """The steps where reading ends: the outputs, or the input of a fully connected head behind a flattened map."""
-    live = _ancestors(steps, trace.outputs)
+    live = ancestors(steps, trace.outputs)
     flat = next((i for i in live if "cyx" in steps[i].dims and isinstance(steps[i].action, Pass)), None)
     if flat is None:
         return list(trace.outputs), ""
@@ -155,7 +156,7 @@ def _cut_layers(trace: Trace, steps: Sequence[Step], live: Sequence[int]) -> set
         if not _is_bottleneck(steps, live, layer, before, after)
     }
     position = {index: place for place, index in enumerate(live)}
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         between = live[position[start] + 1 : position[end]]
         if between and isinstance(steps[end].action, Add):
             chosen |= _branch_layers(steps, start, between, end)
@@ -210,7 +211,9 @@ def _after_pool(steps: Sequence[Step], index: int, group: Sequence[int]) -> bool
     return any(i < index and isinstance(steps[i].action, Pool | PoolAll) for i in group)
 
 
-def _is_bottleneck(steps: Sequence[Step], region: Sequence[int], layer: int, before: int | None, after: int | None) -> bool:
+def _is_bottleneck(
+    steps: Sequence[Step], region: Sequence[int], layer: int, before: int | None, after: int | None
+) -> bool:
     """Whether a layer is an activation behind a 1x1 convolution that is narrower than both neighbours."""
     if before is None or after is None or not steps[layer].is_activation:
         return False
@@ -230,7 +233,7 @@ def _branch_layers(steps: Sequence[Step], start: int, between: Sequence[int], en
     for branch_end in steps[end].inputs:
         if branch_end not in inside:
             continue
-        branch = [i for i in _ancestors(steps, [branch_end]) if i in inside]
+        branch = [i for i in ancestors(steps, [branch_end]) if i in inside]
         cuts = _cuts(steps, [start, *branch])
         layers = [_representative(steps, group) for group in _groups(steps, branch, cuts)]
         found = [i for i in layers if i is not None and steps[i].is_activation]
@@ -238,7 +241,7 @@ def _branch_layers(steps: Sequence[Step], start: int, between: Sequence[int], en
         for before, layer, after in zip(neighbours, found, neighbours[2:], strict=False):
             if not _is_bottleneck(steps, branch, layer, before, after):
                 chosen.add(layer)
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             inner = [i for i in branch if first < i < last]
             if inner and isinstance(steps[last].action, Add):
                 chosen |= _branch_layers(steps, first, inner, last)
@@ -248,11 +251,11 @@ def _branch_layers(steps: Sequence[Step], start: int, between: Sequence[int], en
 def _is_dense(steps: Sequence[Step], concat: int) -> bool:
     """Whether one input of a concat feeds another, as in a densely connected block."""
     inputs = sorted(set(steps[concat].inputs))
-    return any(set(_ancestors(steps, [late])) & set(inputs[:place]) for place, late in enumerate(inputs))
+    return any(set(ancestors(steps, [late])) & set(inputs[:place]) for place, late in enumerate(inputs))
 
 
 def _has_convolution(steps: Sequence[Step], index: int) -> bool:
-    return any(isinstance(steps[i].action, Convolve) for i in _ancestors(steps, [index]))
+    return any(isinstance(steps[i].action, Convolve) for i in ancestors(steps, [index]))
 
 
 def _names(trace: Trace, steps: Sequence[Step]) -> dict[int, str]:

@@ -1,0 +1,122 @@
+"""Which edges become rows of the graph.
+
+In comes a keep rule as text and the strengths of all pairs of units between layers, out come masks and ranks. Pairs of
+strength 0 are no edges; equal strengths rank in the order of their columns, which is the order of the units' keys.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from circuitdb.errors import InputError
+
+Strengths = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class KeepRule:
+    """`top` N: among the N strongest into the target or out of the source. `max` X: at least X of the target's
+    strongest. `energy` X: the fewest that hold X of the squared strength into the target. `all`: every edge.
+    """
+
+    kind: Literal["top", "max", "energy", "all"]
+    value: float = 0.0
+
+    @staticmethod
+    def parse(text: str) -> KeepRule:
+        """The rule that a text such as `top32`, `max0.3`, `energy0.9` or `all` names.
+
+        Raises
+        ------
+        InputError
+            If it names none.
+        """
+        if text == "all":
+            return KeepRule("all")
+        if (match := re.fullmatch(r"top([1-9][0-9]*)", text)) is not None:
+            return KeepRule("top", float(match[1]))
+        for kind in ("max", "energy"):
+            match = re.fullmatch(kind + r"([0-9]*\.?[0-9]+)", text)
+            if match is not None and 0 < float(match[1]) <= 1:
+                return KeepRule("max" if kind == "max" else "energy", float(match[1]))
+        raise InputError(
+            f"{text!r} is no keep rule; it is topN with N of 1 or more (top32), maxX or energyX with X above 0 and up "
+            "to 1 (max0.3, energy0.9), or all"
+        )
+
+    def __str__(self) -> str:
+        if self.kind == "all":
+            return "all"
+        return f"{self.kind}{int(self.value) if self.kind == 'top' else self.value:g}"
+
+
+def kept_in(rule: KeepRule, strength: Strengths) -> Mask:
+    """What the rule keeps of the inputs, strength [target, source] over all sources: a mask of that shape."""
+    there = strength > 0
+    if rule.kind == "all":
+        return there
+    if rule.kind == "max":
+        enough = strength >= np.float32(rule.value) * strength.max(axis=1, keepdims=True, initial=0)
+        there &= enough
+        return there
+    if rule.kind == "top":
+        return strongest(strength, int(rule.value))
+    order = np.argsort(-strength, axis=1, kind="stable")
+    energy = np.take_along_axis(strength, order, axis=1).astype(np.float64) ** 2
+    before = np.cumsum(energy, axis=1) - energy
+    enough = before < rule.value * energy.sum(axis=1, keepdims=True)
+    mask = np.zeros(strength.shape, dtype=np.bool_)
+    np.put_along_axis(mask, order, enough, axis=1)
+    return mask & there
+
+
+def kept_out(rule: KeepRule, strength: Strengths) -> Mask | None:
+    """The same for outputs, strength [source, target] over all targets; None where the rule looks at inputs alone."""
+    return strongest(strength, int(rule.value)) if rule.kind == "top" else None
+
+
+def strongest(strength: Strengths, count: int) -> Mask:
+    """The `count` strongest of each row that are above 0, equal ones in the order of the columns."""
+    columns = strength.shape[1]
+    if count >= columns:
+        return strength > 0
+    threshold = np.partition(strength, columns - count, axis=1)[:, columns - count, None]
+    mask = (strength >= threshold) & (strength > 0)
+    crowded = np.flatnonzero(mask.sum(axis=1) > count)
+    if len(crowded):
+        order = np.argsort(-strength[crowded], axis=1, kind="stable")[:, :count]
+        exact = np.zeros((len(crowded), columns), dtype=np.bool_)
+        np.put_along_axis(exact, order, True, axis=1)
+        mask[crowded] &= exact
+    return mask
+
+
+def ranks(strength: Strengths, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    """The ranks of some entries in their rows, 1 for the strongest, equal ones in the order of the columns.
+
+    strength: [row, column], none negative. rows, columns: [n].
+    """
+    width = strength.shape[1]
+    order = np.sort(strength, axis=1)
+    # Floats from 0 up are ordered as their bits are, so that all rows together make one sorted array of integers.
+    row_bits = np.arange(len(strength), dtype=np.uint64) << np.uint64(32)
+    keys = (order.view(np.uint32) | row_bits[:, None]).ravel()
+    own = strength[rows, columns]
+    wanted = own.view(np.uint32) | row_bits[rows]
+    below_or_equal = np.searchsorted(keys, wanted, side="right")
+    rank: npt.NDArray[np.int64] = (rows + 1) * width - below_or_equal + 1
+    tied = np.flatnonzero(below_or_equal - np.searchsorted(keys, wanted, side="left") > 1)
+    step = max(1, _AT_ONCE // max(width, 1))
+    for start in range(0, len(tied), step):
+        some = tied[start : start + step]
+        equal = strength[rows[some]] == own[some, None]
+        rank[some] += (equal & (np.arange(width) < columns[some, None])).sum(axis=1)
+    return rank.astype(np.int32)
