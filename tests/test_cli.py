@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
 from circuitdb.cli import build_app, main
+from circuitdb.language.library import library_files
 from tests.graphs import graph_of, random_graph, toy_graph
 
 BIN = Path(sys.executable).parent
@@ -375,3 +377,181 @@ def test_a_pipe_that_closes_early_is_no_news(planted: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith("key,")
     assert done.stderr == ""
+
+
+def test_ctrl_c_ends_the_command_with_130_and_no_traceback(tmp_path: Path) -> None:
+    """Eight layers of 20 units have 26 billion paths, each of which the search has to rank."""
+    rng = np.random.default_rng(1)
+    widths = {f"L{depth}": 20 for depth in range(8)}
+    edges = [
+        (f"L{depth}:{a}", f"L{depth + 1}:{b}", float(rng.normal()))
+        for depth in range(7)
+        for a in range(20)
+        for b in range(20)
+    ]
+    path = tmp_path / "large.duckdb"
+    open_store(str(path)).write(graph_of(widths, edges))
+    query = "find { a -> b -> c -> d -> e -> f -> g -> h } order by sum(strength)"
+    process = subprocess.Popen(
+        [BIN / "circuitdb", "find", query, "--db", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (out, err.strip()) == ("", "")
+
+
+# --- find, count, explain ---------------------------------------------------------------------------------------------
+
+CROSSED = "find { left +> l +> both; right +> r +> both; left -| r; right -| l } in toy"
+
+
+def test_find_gives_the_json_of_the_design(run: Command, planted: Path) -> None:
+    found = run("find", CROSSED, "--format", "json").json
+    assert {"query", "store", "keep", "truncated", "seconds", "circuits"} <= set(found)
+    assert found["query"] == CROSSED
+    assert found["store"] == str(planted)
+    assert found["keep"] == "all"
+    assert found["truncated"] is False
+    [circuit] = found["circuits"]
+    assert set(circuit) == {"motif", "model", "units", "edges", "score"}
+    assert circuit["model"] == "toy"
+    assert circuit["units"] == {
+        "left": "toy/L0:0",
+        "l": "toy/L1:0",
+        "both": "toy/L2:0",
+        "right": "toy/L0:1",
+        "r": "toy/L1:1",
+    }
+    assert len(circuit["edges"]) == 6
+    assert {edge["kind"] for edge in circuit["edges"]} == {"EXCITES", "INHIBITS"}
+    assert circuit["score"] == min(edge["share"] for edge in circuit["edges"])
+
+
+def test_find_prints_a_row_a_circuit_and_how_the_search_went(run: Command) -> None:
+    lines = run("find", "find { a -| b +> c } in toy").out.splitlines()
+    assert lines[0].split() == ["score", "a", "b", "c"]
+    assert [line.split()[1:] for line in lines[1:3]] == [["L0:0", "L1:1", "L2:0"], ["L0:1", "L1:0", "L2:0"]]
+    assert re.fullmatch(r"2 circuits · keep all · \d+\.\d\d s", lines[-1])
+
+
+def test_a_circuit_too_wide_for_the_terminal_keeps_each_unit_beside_its_name(planted: Path) -> None:
+    query = "find { {first, second, third} -> following -> last } in toy"
+    text = on_a_terminal("find", query, "--quiet", "--db", str(planted), environment={"COLUMNS": "40"}).out
+    assert max(map(len, text.splitlines()[1:])) <= 40
+    assert {"first=L0:0", "second=L0:1", "third=L0:3", "following=L1:0", "last=L2:0"} <= set(text.split())
+
+
+def test_find_says_how_many_were_left_out(run: Command) -> None:
+    table = run("find", "find { a -> b } in toy", "--limit", "2")
+    assert "2 of 9 circuits" in table.out
+    assert "--limit brings more" in table.out
+    rows = run("find", "find { a -> b } in toy", "--limit", "2", "--format", "csv")
+    assert len(rows.csv) == 2
+    assert "2 of 9 circuits" in rows.err
+    quiet = run("find", "find { a -> b } in toy", "--limit", "2", "--quiet")
+    assert "circuits" not in quiet.out
+    assert "2 of 9 circuits" in quiet.err
+
+
+def test_find_without_a_circuit_is_no_mistake(run: Command) -> None:
+    outcome = run("find", 'find { a +> b } in toy where a.layer = "none"')
+    assert outcome.code == 0
+    assert outcome.out.startswith("no circuits")
+    assert run("find", 'find { a +> b } in toy where a.layer = "none"', "--format", "json").json["circuits"] == []
+
+
+def test_limit_wins_over_the_text(run: Command) -> None:
+    for limit, expected in ((1, 1), (5, 5)):
+        found = run("find", "find { a -> b } in toy limit 3", "--limit", str(limit), "--format", "json").json
+        assert len(found["circuits"]) == expected
+    assert len(run("find", "find { a -> b } in toy limit 3", "--format", "json").json["circuits"]) == 3
+
+
+def test_model_wins_over_the_text_and_may_be_repeated(run: Command) -> None:
+    def models(*arguments: str) -> set[str]:
+        found = run("find", "find { a -> b } in toy", *arguments, "--format", "json").json
+        return {circuit["model"] for circuit in found["circuits"]}
+
+    assert models() == {"toy"}
+    assert models("--model", "cars") == {"cars"}
+    assert models("-m", "cars", "-m", "toy") == {"cars", "toy"}
+
+
+def test_a_file_is_searched_with_its_parameters(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "strong.motif"
+    file.write_text('"""Strong edges."""\nmotif strong(least = 0.5) { a -> b where strength >= least }\n')
+    assert run("count", str(file), "--model", "toy").out == "6\n"
+    assert run("count", str(file), "--model", "toy", "--param", "least=0.75").out == "4\n"
+    assert run("count", str(file), "--model", "toy", "-p", "least = 1").out == "2\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["find", "find { a +> b where shar > 1 }"], "did you mean share?"),
+        (["find", "find { a +> "], "query:1:"),
+        (["find", "find { a +> b } in toi"], "toy"),
+        (["find", "find { a +> b }", "--model", "toi"], "did you mean toy?"),
+        (["find", "no_such_motif"], "no motif 'no_such_motif' in the library"),
+        (["find", "missing.motif"], "cannot read missing.motif"),
+        (["find", "find { a +> b }", "--param", "k"], "NAME=VALUE"),
+        (["find", "find { a +> b }", "--param", "k=1", "--param", "k=2"], "sets k twice"),
+        (["find", "find { a +> b }", "--limit", "0"], "--limit"),
+        (["explain", "find { a +> b }", "--format", "csv"], "--format json"),
+        (["motifs", "no_such_motif"], "no motif 'no_such_motif' in the library"),
+    ],
+)
+def test_a_mistake_in_a_question_gets_code_2_and_no_traceback(run: Command, arguments: list[str], answer: str) -> None:
+    outcome = run(*arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert answer in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_mistake_in_a_file_is_told_with_file_line_and_caret(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.motif"
+    file.write_text("motif wrong {\n  a +> b where shar > 1\n}\n")
+    lines = run("find", str(file)).err.splitlines()
+    assert lines[0].startswith(f"{file}:2:16: ")
+    assert lines[2].index("^") == lines[1].index("shar")
+
+
+def test_count_tells_the_number_whatever_the_limit(run: Command) -> None:
+    assert run("count", "find { a -> b } in toy limit 2").out == "9\n"
+    assert run("count", "find { a -> b } in toy", "--format", "json").json == {"count": 9}
+    assert run("count", "find { a -> b } in toy", "--format", "csv").csv == [{"count": "9"}]
+
+
+def test_explain_gives_the_json_of_the_design(run: Command) -> None:
+    explained = run("explain", CROSSED, "--format", "json").json
+    assert {"pattern", "cypher", "sql", "parameters", "predicates"} <= set(explained)
+    assert explained["sql"].startswith("SELECT")
+    assert len([row for row in explained["predicates"] if ">" in row["predicate"] or "|" in row["predicate"]]) == 6
+
+
+def test_the_explained_sql_holds_no_value_of_the_query(run: Command) -> None:
+    query = 'find { a +> b } in toy where a.label ~ "O\'Brien" and share > 0.12345'.replace("share", "max(share)")
+    explained = run("explain", query, "--format", "json").json
+    assert "Brien" not in explained["sql"]
+    assert "0.12345" not in explained["sql"]
+    assert 0.12345 in explained["parameters"].values()
+
+
+def test_explain_prints_pattern_sql_and_predicates_for_people(run: Command) -> None:
+    text = run("explain", CROSSED).out
+    for heading in ("pattern", "sql", "count", "parameters", "predicates"):
+        assert f"{heading}\n" in text
+    assert "left -| r" in text
+
+
+def test_motifs_lists_the_library_with_a_sentence_each_and_prints_a_motif(run: Command) -> None:
+    listed = run("motifs", "--format", "json").json["motifs"]
+    assert [row["name"] for row in listed] == [path.stem for path in library_files()]
+    assert all(row["about"] for row in listed)
+    for row in listed:
+        text = run("motifs", row["name"]).out
+        assert f"motif {row['name']}" in text
