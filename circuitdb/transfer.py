@@ -52,7 +52,7 @@ def push(
     CircuitdbError
         If a store fails, or what arrived differs from what was sent.
     """
-    there = {row["name"] for row in target.models()}
+    there = _names(target)
     copied = []
     for name in models if models is not None else [row["name"] for row in source.models()]:
         graph = source.read(name)
@@ -66,6 +66,14 @@ def push(
             _compare(graph, arrived, target.address)
         copied.append(Copied(name, graph.units.num_rows, graph.edges.num_rows, sent, was_there))
     return copied
+
+
+def _names(store: Store) -> set[str]:
+    """The models in a store; none where the first write is yet to make the file."""
+    try:
+        return {row["name"] for row in store.models()}
+    except InputError:
+        return set()
 
 
 def _compare(sent: ModelGraph, arrived: ModelGraph, address: str) -> None:
@@ -139,7 +147,7 @@ def _canonical_families(graph: ModelGraph) -> tuple[pa.Table | None, pa.Table | 
         for member in graph.members.to_pylist():
             pairs[member["family"]].append((member["unit"], member["pose"]))
     keys = [
-        (layer, group, sorted(own))
+        (layer, group, own)
         for layer, group, own in zip(
             graph.families["layer"].to_pylist(), graph.families["group"].to_pylist(), pairs, strict=True
         )

@@ -154,6 +154,33 @@ def running(home: Path | None = None, *, read_only: bool = False) -> Iterator[Se
         guard.wait(60)
 
 
+@contextlib.contextmanager
+def for_tests() -> Iterator[Server]:
+    """The server that CIRCUITDB_TEST_NEO4J names, or one of our own.
+
+    Where there is none the test is skipped, or fails where CIRCUITDB_REQUIRE_NEO4J is 1.
+    """
+    import pytest
+
+    if given := os.environ.get(SERVER_VARIABLE):
+        from circuitdb.backends.neo4j.connection import Connection
+
+        with contextlib.closing(Connection(given)) as connection:
+            if connection.read("MATCH (n) RETURN 1 LIMIT 1"):
+                pytest.fail(f"the server of {SERVER_VARIABLE} holds data, which the tests would delete; empty it first")
+            yield Server(given, None)
+            connection.write(("MATCH (n) DETACH DELETE n", {}))
+        return
+    try:
+        fetch()
+    except ServerError as error:
+        if os.environ.get(REQUIRE_VARIABLE) == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with running() as server:
+        yield server
+
+
 def _wait_until_it_answers(port: int, guard: subprocess.Popen[bytes], home: Path) -> None:
     import neo4j
     from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError

@@ -10,7 +10,6 @@ for each row nor looks up each end. One transaction holds edges of one pair of l
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from circuitdb.backends.base import ModelGraph, Progress
+from circuitdb.backends.base import Progress
 from circuitdb.backends.neo4j.connection import Connection, Statement
 from circuitdb.backends.neo4j.schema import (
     LOAD,
@@ -34,7 +33,7 @@ from circuitdb.backends.neo4j.schema import (
     literal_map,
     quoted,
 )
-from circuitdb.backends.neo4j.tables import NodeTables, node_tables, packed_sizes, to_columns, to_list
+from circuitdb.backends.neo4j.tables import NodeTables, packed_sizes, to_columns, to_list
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import Record
 
@@ -52,34 +51,32 @@ ABANDONED_SECONDS = 120
 Rows = npt.NDArray[np.int64]
 
 
-def load_model(connection: Connection, graph: ModelGraph, *, replace: bool, progress: Progress | None) -> None:
+def load_model(connection: Connection, tables: NodeTables, *, replace: bool, progress: Progress | None) -> None:
     """Write a model whole or not at all.
 
     Raises
     ------
     InputError
-        If a model of that name is there and `replace` is false, or the tables do not fit together.
+        If a model of that name is there and `replace` is false.
     CircuitdbError
         If the server fails; the model is not there then.
     """
-    load = uuid.uuid4().hex
-    tables = node_tables(graph, load)
+    load = tables.model["load"]
     relationships = {**tables.edges, MAPS_TO: tables.maps}
     total = sum(table.num_rows for table in relationships.values())
     connection.write(
-        (f"CREATE (:{LOAD} {{id: $load, model: $model, heartbeat: timestamp()}})", {"load": load, "model": graph.name})
+        (f"CREATE (:{LOAD} {{id: $load, model: $model, heartbeat: timestamp()}})", {"load": load, "model": tables.name})
     )
     heart = _Heart(connection, load)
     try:
         _create_staged_units(connection, tables)
         done = 0
-        for batches in [_Batches(kind, table, tables.layer_rows) for kind, table in relationships.items()]:
-            for parameters, rows in batches.transactions(load):
-                heart.beat()
-                connection.write((batches.text, parameters))
-                done += rows
-                if progress is not None:
-                    progress("writing", done, total)
+        for statements, rows in _transactions(tables, relationships):
+            heart.beat()
+            connection.write(*statements)
+            done += rows
+            if progress is not None:
+                progress("writing", done, total)
         where = connection.address.shown
         connection.transaction(lambda transaction: _switch(transaction, tables, where, replace=replace))
     except BaseException:
@@ -167,7 +164,7 @@ def _switch(transaction: neo4j.ManagedTransaction, tables: NodeTables, where: st
         transaction,
         "UNWIND range(0, size($keys) - 1) AS i MATCH (u:Unit {key: $keys[i]}) "
         "MATCH (f:Family {model: $model}) WHERE f.number = $family[i] "
-        f"CREATE (u)-[:{MEMBER_OF} {{pose: $pose[i]}}]->(f)",
+        f"CREATE (u)-[:{MEMBER_OF} {{pose: $pose[i], place: $place[i]}}]->(f)",
         members,
     )
 
@@ -212,13 +209,6 @@ class _Batches:
             if len(rows):
                 yield int(source_layer[rows[0]]), int(target_layer[rows[0]]), rows
 
-    def transactions(self, load: str) -> Iterator[tuple[dict[str, Any], int]]:
-        """Parameters of `text` for each transaction, and how many relationships they hold."""
-        sizes = packed_sizes(self.table)
-        for source_layer, target_layer, rows in self.layer_pairs():
-            for first, last in _cut(sizes[rows]):
-                yield self.parameters(load, source_layer, target_layer, rows[first:last]), last - first
-
     def parameters(self, load: str, source_layer: int, target_layer: int, rows: Rows) -> dict[str, Any]:
         table = self.table.take(pa.array(rows))
         source_name, source_first, _ = self.layer_rows[source_layer]
@@ -229,6 +219,27 @@ class _Batches:
         bounds = [0, *(np.flatnonzero(np.diff(targets)) + 1).tolist(), len(rows)]
         groups = [[int(targets[a]), *(c[a:b] for c in columns)] for a, b in pairwise(bounds)]
         return {"load": load, "source_layer": source_name, "target_layer": target_name, "groups": groups}
+
+
+def _transactions(tables: NodeTables, relationships: Mapping[str, pa.Table]) -> Iterator[tuple[list[Statement], int]]:
+    """The statements of each transaction, of bounded size, and how many relationships they make."""
+    statements: list[Statement] = []
+    held_rows, held_bytes = 0, 0
+    for kind, table in relationships.items():
+        batches = _Batches(kind, table, tables.layer_rows)
+        sizes = packed_sizes(table)
+        for source_layer, target_layer, rows in batches.layer_pairs():
+            for first, last in _cut(sizes[rows]):
+                part = rows[first:last]
+                size = int(sizes[part].sum())
+                if statements and (held_rows + len(part) > BATCH_ROWS or held_bytes + size > BATCH_BYTES):
+                    yield statements, held_rows
+                    statements, held_rows, held_bytes = [], 0, 0
+                load = tables.model["load"]
+                statements.append((batches.text, batches.parameters(load, source_layer, target_layer, part)))
+                held_rows, held_bytes = held_rows + len(part), held_bytes + size
+    if statements:
+        yield statements, held_rows
 
 
 def _cut(sizes: Rows) -> Iterator[tuple[int, int]]:

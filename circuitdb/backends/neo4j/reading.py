@@ -80,7 +80,7 @@ def read_unit(connection: Connection, key: str) -> Row | None:
         families = _rows(
             transaction,
             f"MATCH (:Unit {{key: $key}})-[r:{MEMBER_OF}]->(f:Family) "
-            f"MATCH (f)<-[other:{MEMBER_OF}]-(u:Unit) WITH r, f, other, u ORDER BY u.position "
+            f"MATCH (f)<-[other:{MEMBER_OF}]-(u:Unit) WITH r, f, other, u ORDER BY other.place "
             "RETURN r.pose, properties(f), collect({unit: u.key, pose: other.pose})",
             parameters,
         )
@@ -200,7 +200,7 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
     members = _table(
         transaction,
         f"MATCH (f:Family {{model: $model}})<-[n:{MEMBER_OF}]-(u:Unit) "
-        "RETURN f.number AS family, u.position AS unit, n.pose AS pose",
+        "RETURN f.number AS family, u.position AS unit, n.pose AS pose ORDER BY n.place",
         own,
         {"family": pa.int32(), "unit": pa.int32(), "pose": pa.string()},
     )
@@ -234,7 +234,7 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
         labels=_labels(units),
         maps=_without_missing(_sorted(maps, "source", "map"), Record.MAP),
         families=_without_missing(families.sort_by("id"), Record.FAMILY),
-        members=_sorted(members, "family", "unit"),
+        members=members,
     )
 
 

@@ -10,7 +10,8 @@ Besides the registry's properties:
   integers; `labels`, `labels_folded` and `label_sources`, parallel lists, empty where it has no label (an empty text
   among the sources stands for none); and `load`, the id of the write that brought it;
 - units, maps and analogues have, for every text property `p`, its Unicode case folding as `p_folded`;
-- a model has `edges`, their number, and `load`; a family has `number`, its id within the model; a segment has `model`.
+- a model has `edges`, their number, and `load`; a family has `number`, its id within the model, a member
+  `place`, by which members stand in order; a segment has `model`.
 
 Units are loaded as `(:Staged)`, with a `(:Load)` that tells whether their writer still lives, and become `(:Unit)` in
 one transaction; units that were deleted are `(:Trash)` until they are swept. Both are joined to each other and to no
@@ -46,6 +47,7 @@ _EXTRA: Final[dict[Record, tuple[tuple[str, PropertyType], ...]]] = {
     Record.MODEL: (("edges", "integer"), ("load", "text")),
     Record.UNIT: (("position", "integer"), ("load", "text")),
     Record.FAMILY: (("number", "integer"),),
+    Record.MEMBER: (("place", "integer"),),
     Record.SEGMENT: (("model", "text"),),
 }
 _ELSEWHERE: Final = {

@@ -5,6 +5,7 @@ How the graph lies in it says `schema.py`; how a model becomes visible at one mo
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ from circuitdb.backends.neo4j.schema import (
     VERSION_STATEMENT,
     schema_statements,
 )
-from circuitdb.backends.neo4j.tables import label_lists, label_pairs
+from circuitdb.backends.neo4j.tables import label_lists, label_pairs, node_tables
 from circuitdb.backends.validation import check_text
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import SCHEMA_VERSION
@@ -71,11 +72,12 @@ class Neo4jStore:
         CircuitdbError
             If the server fails or takes no writes.
         """
+        tables = node_tables(graph, load=uuid.uuid4().hex)
         if not replace and self._holds(graph.name):
             raise InputError(f"model {graph.name!r} is already in {self.address}; --replace writes it anew")
         self._prepare()
         sweep(self.connection)
-        load_model(self.connection, graph, replace=replace, progress=progress)
+        load_model(self.connection, tables, replace=replace, progress=progress)
         if replace:
             sweep(self.connection)
 

@@ -32,7 +32,7 @@ class NodeTables:
 
     units: one row a unit, in key order, with `labels`, `labels_folded` and `label_sources` (lists of text).
     edges: by relationship type; `source` and `target` are rows of `units`. maps: likewise.
-    members: `family` (its number), `unit` (row of `units`), `pose`.
+    members: `family` (its number), `unit` (row of `units`), `pose`, `place`.
     layer_rows: for each layer in the order of its units, its name and the rows [first, last) of `units`.
     """
 
@@ -67,13 +67,14 @@ def node_tables(graph: ModelGraph, load: str) -> NodeTables:
     families = graph.families if graph.families is not None else pa.table({"id": pa.array([], pa.int32())})
     segments = graph.segments if graph.segments is not None else pa.table({"source_layer": pa.array([], pa.string())})
     nothing = {name: pa.array([], pa.int32()) for name in ("source", "target", "family", "unit")}
+    members = graph.members if graph.members is not None else pa.table(nothing | {"pose": pa.array([], pa.string())})
     return NodeTables(
         model=_model_properties(graph.model) | {"edges": graph.edges.num_rows, "load": load},
         layers=graph.layers,
         units=_units(graph, load),
         segments=segments.append_column("model", constant(graph.name, segments.num_rows)),
         families=families.rename_columns({"id": "number"}),
-        members=graph.members if graph.members is not None else pa.table(nothing | {"pose": pa.array([], pa.string())}),
+        members=members.append_column("place", pa.array(np.arange(members.num_rows, dtype=np.int32))),
         edges={kind: table for kind, table in edges.items() if table.num_rows},
         maps=_with_foldings(graph.maps if graph.maps is not None else pa.table(nothing), Record.MAP),
         layer_rows=_layer_rows(graph.units["layer"].to_pylist()) if count else [],
