@@ -15,7 +15,34 @@ import pyarrow as pa
 
 from circuitdb import kernels
 from circuitdb.kernels import Placed
+from circuitdb.pattern import model as p
 from circuitdb.pattern.maps import parse_map
+
+
+@dataclass(frozen=True)
+class NeededAgreement:
+    """An `agreement` in a query, which the store looks up under a name.
+
+    `candidates` is a body whose matches hold all pairs of edges that matter.
+    """
+
+    name: str
+    value: p.Agreement
+    candidates: p.Body
+
+
+def candidates_of(bodies: Sequence[p.Body]) -> p.Body:
+    """One body with the units, edges, rows and simple conditions of a body and those around it."""
+    return p.Body(
+        tuple(unit for body in bodies for unit in body.units),
+        tuple(edge for body in bodies for edge in body.edges),
+        tuple(row for body in bodies for row in body.rows),
+        tuple(c for body in bodies for c in body.conditions if not _involved(c)),
+    )
+
+
+def _involved(condition: p.Expression) -> bool:
+    return any(isinstance(part, p.Agreement | p.ListLength) for part in p.subexpressions(condition))
 
 
 @dataclass(frozen=True)

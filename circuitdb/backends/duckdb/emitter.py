@@ -15,21 +15,10 @@ from sqlglot import exp
 from circuitdb.backends.duckdb.schema import folded
 from circuitdb.graph import EdgeKind, Record, property_of
 from circuitdb.pattern import model as p
+from circuitdb.pattern.agreement import NeededAgreement, candidates_of
 from circuitdb.pattern.differences import differences
 from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.symmetry import Exclusion, Symmetry
-
-
-@dataclass(frozen=True)
-class NeededAgreement:
-    """An `agreement` in a query: a temporary table of that name must hold its value for all pairs of edges that matter.
-
-    `candidates` is a body whose matches hold all such pairs.
-    """
-
-    table: str
-    value: p.Agreement
-    candidates: p.Body
 
 
 @dataclass(frozen=True)
@@ -493,11 +482,11 @@ class Frame:
     def _agreement(self, value: p.Agreement) -> exp.Expr:
         known = next((n for n in self.parameters.agreements if n.value == value), None)
         if known is None:
-            candidates = merged([*self.bodies_around(), self.body])
+            candidates = candidates_of([*self.bodies_around(), self.body])
             known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
             self.parameters.agreements.append(known)
         alias = self.alias("a")
-        table = exp.alias_(exp.to_table(known.table), alias, table=True)
+        table = exp.alias_(exp.to_table(known.name), alias, table=True)
         pairs = [
             (f"{side}_{end}", exp.column(end, self.edge(edge)))
             for side, edge in (("left", value.left), ("right", value.right))
@@ -526,20 +515,6 @@ class Frame:
 
 
 _COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
-
-
-def merged(bodies: Sequence[p.Body]) -> p.Body:
-    """One body with the units, edges, rows and simple conditions of several: all that restrict an agreement's edges."""
-    return p.Body(
-        tuple(unit for body in bodies for unit in body.units),
-        tuple(edge for body in bodies for edge in body.edges),
-        tuple(row for body in bodies for row in body.rows),
-        tuple(c for body in bodies for c in body.conditions if not _involved(c)),
-    )
-
-
-def _involved(condition: p.Expression) -> bool:
-    return any(isinstance(part, p.Agreement | p.ListLength) for part in p.subexpressions(condition))
 
 
 def _true(condition: exp.Expr) -> exp.Expr:

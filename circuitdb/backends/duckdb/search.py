@@ -20,12 +20,13 @@ from sqlglot import exp
 
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
 from circuitdb.backends.duckdb.counting import term_sql
-from circuitdb.backends.duckdb.emitter import Frame, Models, NeededAgreement, Parameters
+from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters
+from circuitdb.backends.duckdb.interrupting import fetch_all
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record, properties
 from circuitdb.pattern import model as p
-from circuitdb.pattern.agreement import KernelColumns, agreement_of_edges
+from circuitdb.pattern.agreement import KernelColumns, NeededAgreement, agreement_of_edges
 from circuitdb.pattern.counting import count_plan, plan_text
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
@@ -273,8 +274,8 @@ def _fetch(connection: duckdb.DuckDBPyConnection, models: Models, compiled: Comp
     """All rows; none if the connection is interrupted."""
     try:
         for needed in compiled.agreements:
-            connection.register(needed.table, _agreements(connection, models, needed))
-        return connection.execute(compiled.sql, dict(compiled.parameters)).fetchall()
+            connection.register(needed.name, _agreements(connection, models, needed))
+        return fetch_all(connection, compiled.sql, compiled.parameters)
     except duckdb.InterruptException:
         return []
     except duckdb.OutOfMemoryException:

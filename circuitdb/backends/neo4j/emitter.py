@@ -1,0 +1,586 @@
+"""From a Query to Cypher 5, as a syntax tree with parameters.
+
+A body of the pattern becomes one MATCH whose paths carry the predicates of their own edges, and a WHERE for the rest;
+inner bodies become EXISTS, COUNT and COLLECT subqueries. Within a model, units are compared by `position`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from circuitdb.backends.neo4j import cypher as c
+from circuitdb.backends.neo4j.schema import ANALOGOUS_TO, MAPS_TO, folded_name
+from circuitdb.graph import EdgeKind, Record, property_of
+from circuitdb.pattern import model as p
+from circuitdb.pattern.agreement import NeededAgreement, candidates_of
+from circuitdb.pattern.differences import differences
+from circuitdb.pattern.maps import ANALOG
+from circuitdb.pattern.symmetry import Exclusion, Symmetry
+
+UNIT = "Unit"
+_COMPARISONS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+class Parameters:
+    """Bound values by name, equal values under one name; and the agreements that the query looks up."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+        self.agreements: list[NeededAgreement] = []
+        self.taken: set[str] = {"m", "x"}
+        self._names: dict[tuple[type, object], str] = {}
+
+    def bind(self, value: object) -> c.Parameter:
+        """The parameter that holds a value."""
+        name = self._names.setdefault((type(value), repr(value)), f"p{len(self._names) + 1}")
+        self.values[name] = value
+        return c.Parameter(name)
+
+
+@dataclass
+class Frame:
+    """One body as a MATCH; what it does not know it asks the frame around it.
+
+    `searched`: names of the models searched, None for all.
+    """
+
+    searched: tuple[str, ...] | None
+    parameters: Parameters
+    body: p.Body
+    around: Frame | None = None
+    where: list[c.Expression] = field(default_factory=list)
+    _units: dict[str, str] = field(default_factory=dict)
+    _relationships: dict[str, str] = field(default_factory=dict)
+    _inside: dict[str, list[c.Expression]] = field(default_factory=dict)
+
+    # what stands for units, edges and rows
+
+    def bodies_around(self) -> list[p.Body]:
+        """The bodies around this one, the outermost first."""
+        return [] if self.around is None else [*self.around.bodies_around(), self.around.body]
+
+    def unit(self, name: str) -> c.Variable:
+        """The variable of a unit."""
+        if name in self._units:
+            return c.Variable(self._units[name])
+        assert self.around is not None, name
+        return self.around.unit(name)
+
+    def relationship(self, name: str) -> c.Variable:
+        """The variable of an edge or a map's row."""
+        if name in self._relationships:
+            return c.Variable(self._relationships[name])
+        assert self.around is not None, name
+        return self.around.relationship(name)
+
+    def variables(self) -> list[str]:
+        """All variables of this body."""
+        return [*self._units.values(), *self._relationships.values()]
+
+    def new(self, text: str) -> str:
+        """A variable that is new in the whole query."""
+        return c.variable_name(text, self.parameters.taken)
+
+    # the body
+
+    def build(self, symmetry: Symmetry | None = None) -> Frame:
+        """Name the variables and collect the predicates."""
+        for unit in self.body.units:
+            self._units[unit.name] = self.new(unit.name)
+            self._inside[self._units[unit.name]] = []
+        for edge in self.body.edges:
+            self._add_relationship(edge.name, edge.name if " " not in edge.name else "e")
+            if edge.sign == "never" or (edge.skip and edge.sign != "any"):
+                self.where.append(c.Constant(False))
+        for row in self.body.rows:
+            variable = self._add_relationship(row.name, "map" if row.map != ANALOG else "analog")
+            if row.map == ANALOG:
+                best = c.Operation("<=", (c.Property(variable, "rank"), self.parameters.bind(row.choices)))
+                self._inside[variable.name].append(best)
+            else:
+                named = c.Operation("=", (c.Property(variable, "map"), self.parameters.bind(row.map)))
+                self._inside[variable.name].append(named)
+        self._keep_to_models()
+        for unit in self.body.units:
+            for layers in unit.layers:
+                layer = c.Property(self.unit(unit.name), "layer")
+                bound = [self.parameters.bind(name) for name in layers]
+                self._inside[self._units[unit.name]].append(_among(layer, bound))
+        known = symmetry.orderings if symmetry is not None else ()
+        for first, second in known:
+            self.where.append(self._before(first, second))
+        for first, second in differences(self.body, self.bodies_around(), known):
+            self.where.append(c.Operation("<>", (self.unit(first), self.unit(second))))
+        for condition in self.body.conditions:
+            self._add_condition(condition)
+        for absent in self.body.absent:
+            self.where.append(c.Prefix("NOT", self.fulfilled(absent)))
+        for counted in self.body.counted:
+            self.where.append(self._counted(counted))
+        for choice in self.body.choices:
+            self.where.append(self._choice(choice))
+        for exclusion in symmetry.exclusions if symmetry is not None else ():
+            self.where.append(self._excluded(exclusion))
+        return self
+
+    def matches(self) -> tuple[c.Match | c.CallSubquery, ...]:
+        """The MATCH of the body; parts that nothing joins are matched one after the other."""
+        parts = self._parts()
+        where = c.conjunction(_flat(self.where))
+        if len(parts) <= 1:
+            return tuple(c.Match(paths, where) for paths in parts)
+        clauses: list[c.Match | c.CallSubquery] = [c.Match(parts[0])]
+        bound = _variables(parts[0])
+        for i, paths in enumerate(parts[1:], 2):
+            own = [name for name in _variables(paths) if name not in bound]
+            inner = c.Match(paths, where if i == len(parts) else None)
+            columns = tuple(c.Column(c.Variable(name), name) for name in own)
+            outer = [] if self.around is None else self._outer_variables()
+            imports = (*bound, *(name for name in outer if name not in bound))
+            clauses.append(c.CallSubquery(imports, c.Query((inner, c.Projection("RETURN", columns)))))
+            bound += own
+        return tuple(clauses)
+
+    def _outer_variables(self) -> list[str]:
+        frame, names = self.around, []
+        while frame is not None:
+            names += frame.variables()
+            frame = frame.around
+        return names
+
+    def fulfilled(self, body: p.Body) -> c.Expression:
+        """Whether an inner body can be fulfilled; never null."""
+        inner = Frame(self.searched, self.parameters, body, self).build()
+        clauses = inner.matches()
+        if not clauses:
+            where = c.conjunction(_flat(inner.where))
+            return c.Constant(True) if where is None else _true(where)
+        if len(clauses) == 1:
+            return c.Subquery("EXISTS", c.Query(clauses))
+        one = c.Projection("RETURN", (c.Column(c.Constant(1), "found"),))
+        return c.Subquery("EXISTS", c.Query((*clauses, one)))
+
+    def how_many(self, counted: p.Counted) -> c.Expression:
+        """How many units fulfil a counted body."""
+        inner = Frame(self.searched, self.parameters, counted.body, self).build()
+        unit = inner.unit(counted.unit)
+        only = c.Projection("RETURN", (c.Column(unit, unit.name),), distinct=True)
+        return c.Subquery("COUNT", c.Query((*inner.matches(), only)))
+
+    def units_of(self, counted: p.Counted) -> c.Expression:
+        """The keys of the units that fulfil a counted body, in key order."""
+        inner = Frame(self.searched, self.parameters, counted.body, self).build()
+        unit = inner.unit(counted.unit)
+        distinct = c.Projection("WITH", (c.Column(unit, unit.name),), distinct=True)
+        order = (c.Order(c.Property(unit, "model")), c.Order(c.Property(unit, "position")))
+        keys = c.Projection("RETURN", (c.Column(c.Property(unit, "key"), "unit_key"),), order=order)
+        # RETURN with ORDER BY may order by what it does not return only where it keeps the variable.
+        return c.Subquery("COLLECT", c.Query((*inner.matches(), distinct, keys)))
+
+    def _add_relationship(self, name: str, text: str) -> c.Variable:
+        variable = self.new(text)
+        self._relationships[name] = variable
+        self._inside[variable] = []
+        return c.Variable(variable)
+
+    def _before(self, first: str, second: str) -> c.Expression:
+        a, b = (c.Property(self.unit(name), "position") for name in (first, second))
+        return c.Operation("<", (a, b))
+
+    def _add_condition(self, condition: p.Expression) -> None:
+        """A condition on one edge or unit goes into its pattern, any other into WHERE."""
+        for part in condition.operands if isinstance(condition, p.And) else (condition,):
+            names = _named(part)
+            own = [self._relationships.get(n) or self._units.get(n) for n in names]
+            resolved = self.condition(part)
+            if len(own) == 1 and own[0] is not None and not _has_subquery(resolved):
+                self._inside[own[0]].append(resolved)
+            else:
+                self.where.append(resolved)
+
+    # paths
+
+    def _parts(self) -> list[tuple[c.Path, ...]]:
+        """The relationships as paths, in parts that units join; units without any as parts of their own."""
+        types: dict[str, tuple[str, str, tuple[str, ...]]] = {}
+        for edge in self.body.edges:
+            types[edge.name] = (edge.source, edge.target, _types(edge))
+        for row in self.body.rows:
+            types[row.name] = (row.source, row.target, (ANALOGOUS_TO if row.map == ANALOG else MAPS_TO,))
+        left = dict(types)
+        seen: set[str] = set()
+        parts: list[tuple[set[str], list[c.Path]]] = []
+        while left:
+            first = next(iter(left))
+            names = self._walk(first, left)
+            path = self._path(names, types, seen)
+            units = {end for name in names for end in types[name][:2]}
+            joined = [part for part in parts if part[0] & units]
+            for part in joined[1:]:
+                parts.remove(part)
+                joined[0][0].update(part[0])
+                joined[0][1].extend(part[1])
+            if joined:
+                joined[0][0].update(units)
+                joined[0][1].append(path)
+            else:
+                parts.append((units, [path]))
+        for unit in self.body.units:
+            if unit.name not in seen:
+                parts.append(({unit.name}, [c.Path((self._node(unit.name, seen),), ())]))
+        return [tuple(paths) for _, paths in parts]
+
+    def _walk(self, first: str, left: dict[str, tuple[str, str, tuple[str, ...]]]) -> list[str]:
+        """Relationships, each of which continues at an end of the one before, taken out of `left`."""
+        _, target, _ = left.pop(first)
+        names, at = [first], target
+        while True:
+            onward = next((n for n, (a, b, _) in left.items() if at in (a, b)), None)
+            if onward is None:
+                return names
+            a, b, _ = left.pop(onward)
+            names.append(onward)
+            at = b if a == at else a
+
+    def _path(
+        self, names: Sequence[str], types: Mapping[str, tuple[str, str, tuple[str, ...]]], seen: set[str]
+    ) -> c.Path:
+        source, _, _ = types[names[0]]
+        at = source
+        nodes = [self._node(at, seen)]
+        relationships = []
+        for name in names:
+            a, b, kinds = types[name]
+            forwards = a == at
+            at = b if forwards else a
+            variable = self._relationships[name]
+            relationships.append(
+                c.Relationship(variable, kinds, c.conjunction(_flat(self._inside[variable])), forwards)
+            )
+            nodes.append(self._node(at, seen))
+        return c.Path(tuple(nodes), tuple(relationships))
+
+    def _node(self, unit: str, seen: set[str]) -> c.Node:
+        """The node of a unit, with its label and predicates where it is met for the first time."""
+        variable = self.unit(unit).name
+        if unit in seen or unit not in self._units:
+            return c.Node(variable)
+        seen.add(unit)
+        return c.Node(variable, UNIT, c.conjunction(_flat(self._inside[variable])))
+
+    # models
+
+    def _keep_to_models(self) -> None:
+        """Keep every part of the body that nothing joins to another in its model."""
+        placed = {unit.name: unit.model for body in (*self.bodies_around(), self.body) for unit in body.units}
+        done = {name for name in placed if name not in self._units}
+        group = _components(self.body)
+        done = {group.get(name, name) for name in done}
+        anchor = self._anchor()
+        for unit in self.body.units:
+            part = group.get(unit.name, unit.name)
+            if part in done:
+                continue
+            done.add(part)
+            model = c.Property(self.unit(unit.name), "model")
+            inside = self._inside[self._units[unit.name]]
+            if unit.model is not None:
+                inside.append(c.Operation("=", (model, self.parameters.bind(unit.model))))
+            elif anchor is not None:
+                self.where.append(c.Operation("=", (model, c.Property(anchor, "model"))))
+            else:
+                anchor = self.unit(unit.name)
+                if self.searched is not None:
+                    inside.append(_among(model, [self.parameters.bind(name) for name in self.searched]))
+
+    def _anchor(self) -> c.Variable | None:
+        """A unit in the model searched, from a frame around this one."""
+        frame = self.around
+        while frame is not None:
+            for unit in frame.body.units:
+                if unit.model is None:
+                    return frame.unit(unit.name)
+            frame = frame.around
+        return None
+
+    # blocks
+
+    def _counted(self, counted: p.Counted) -> c.Expression:
+        if counted.quantity == "at least" and counted.count == 0:
+            return c.Constant(True)
+        if counted.quantity == "at least" and counted.count == 1:
+            return self.fulfilled(counted.body)
+        if counted.quantity != "at least" and counted.count == 0:
+            return c.Prefix("NOT", self.fulfilled(counted.body))
+        return self._quantity(counted.quantity, self.how_many(counted), counted.count)
+
+    def _choice(self, choice: p.Choice) -> c.Expression:
+        return self._quantity(choice.quantity, _number_true([self.fulfilled(b) for b in choice.bodies]), choice.count)
+
+    def _quantity(self, quantity: p.Quantity, number: c.Expression, count: float) -> c.Expression:
+        operator = {"at least": ">=", "exactly": "=", "at most": "<="}[quantity]
+        return c.Operation(operator, (number, self.parameters.bind(int(count))))
+
+    def _excluded(self, exclusion: Exclusion) -> c.Expression:
+        less = self._before(exclusion.lesser, exclusion.unit)
+        return c.Prefix("NOT", c.Operation("AND", (less, self.fulfilled(exclusion.conditions))))
+
+    # conditions: true, or false, or null where something is missing, which WHERE takes for false
+
+    def condition(self, condition: p.Expression) -> c.Expression:
+        """A condition of the pattern; null stands for false."""
+        match condition:
+            case p.Constant(value=value):
+                return c.Constant(bool(value))
+            case p.And(operands=operands):
+                return c.Operation("AND", tuple(self.condition(o) for o in operands))
+            case p.Or(operands=operands):
+                return c.Operation("OR", tuple(self.condition(o) for o in operands))
+            case p.Not(operand=operand):
+                return c.Prefix("NOT", _true(self.condition(operand)))
+            case p.Truth(value=value):
+                return self.value(value)
+            case p.IsMissing(value=value):
+                if _is_label(value):
+                    return c.Operation("=", (c.Call("size", (self._labels(value, "labels"),)), c.Constant(0)))
+                return c.IsNull(self.value(value))
+            case p.Compare(operator=operator, left=left, right=right):
+                sign = _COMPARISONS[operator]
+                return self._over_labels((left, right), lambda a, b: c.Operation(sign, (a, b)), fold=False)
+            case p.Contains(left=left, right=right):
+                return self._over_labels((left, right), lambda a, b: c.Operation("CONTAINS", (a, b)), fold=True)
+            case p.OneOf(value=value, items=items):
+                if not items:
+                    return c.Constant(False)
+                if any(map(_is_label, items)):
+                    return self.condition(p.Or(tuple(p.Compare("=", value, item) for item in items)))
+                return self._over_labels((value, *items), lambda first, *rest: _among(first, list(rest)), fold=False)
+        return _true(self.value(condition))
+
+    def _over_labels(
+        self, values: Sequence[p.Expression], compare: Callable[..., c.Expression], *, fold: bool
+    ) -> c.Expression:
+        """A comparison; where a side is a label, whether it holds for one of the unit's labels."""
+        loops: list[tuple[c.Variable, c.Expression]] = []
+        sides: list[c.Expression] = []
+        for value in values:
+            if _is_label(value):
+                variable = c.Variable(self.new("label"))
+                loops.append((variable, self._labels(value, "labels_folded" if fold else "labels")))
+                sides.append(variable)
+            else:
+                sides.append(self._folded(value) if fold else self.value(value))
+        comparison = compare(*sides)
+        for variable, labels in reversed(loops):
+            comparison = c.AnyOf(variable, labels, comparison)
+        return comparison
+
+    def _labels(self, value: p.Expression, name: str) -> c.Expression:
+        """The list of a unit's labels; empty where the unit itself is missing."""
+        assert isinstance(value, p.UnitProperty)
+        return c.Call("coalesce", (c.Property(self.value(value.of), name), c.ListOf(())))
+
+    # values: null where missing
+
+    def value(self, value: p.Expression) -> c.Expression:
+        """A value of the pattern."""
+        match value:
+            case p.Constant(value=constant):
+                return self.parameters.bind(constant)
+            case p.UnitValue(unit=unit):
+                return self.unit(unit)
+            case p.MapValue():
+                return self._map_value(value)
+            case p.UnitProperty(of=of, name=name):
+                return c.Property(self.value(of), name)
+            case p.EdgeProperty(edge=of, name=name) | p.RowProperty(row=of, name=name):
+                return c.Property(self.relationship(of), name)
+            case p.EdgeSign(edge=edge):
+                weight = c.Property(self.relationship(edge), "weight")
+                return c.Case(c.Operation("<", (weight, c.Constant(0))), c.Constant(-1), c.Constant(1))
+            case p.Negative(operand=operand):
+                return c.Prefix("-", self.number(operand))
+            case p.Arithmetic(operator=operator, left=left, right=right):
+                return self._arithmetic(operator, self.number(left), self.number(right))
+            case p.Function(name=name, arguments=arguments):
+                return self._function(name, arguments)
+            case p.HowMany(conditions=conditions):
+                return _number_true([_true(self.condition(part)) for part in conditions])
+            case p.ListLength(unit=unit):
+                return self.how_many(next(block for block in self._outermost().body.counted if block.unit == unit))
+            case p.Agreement():
+                return self._agreement(value)
+        return _true(self.condition(value))
+
+    def number(self, value: p.Expression) -> c.Expression:
+        """A value as a float, for arithmetic."""
+        resolved = self.value(value)
+        return resolved if isinstance(value, p.Constant) else c.Call("toFloat", (resolved,))
+
+    def _outermost(self) -> Frame:
+        return self if self.around is None else self.around._outermost()
+
+    def _folded(self, value: p.Expression) -> c.Expression:
+        match value:
+            case p.Constant(value=text):
+                return self.parameters.bind(str(text).casefold())
+            case p.UnitProperty(of=of, name=name):
+                return c.Property(self.value(of), folded_name(name))
+            case p.RowProperty(row=row, name=name):
+                return c.Property(self.relationship(row), folded_name(name))
+        raise AssertionError(f"{type(value).__name__} is no text")
+
+    def _map_value(self, value: p.MapValue) -> c.Expression:
+        """The unit at the end of the rows; a MATCH for each, as one relationship may serve twice."""
+        chain: list[p.MapValue] = []
+        of: p.UnitValue | p.MapValue = value
+        while isinstance(of, p.MapValue):
+            chain.append(of)
+            of = of.of
+        at = self.unit(of.unit).name
+        matches = []
+        for step in reversed(chain):
+            variable, target = self.new("map"), self.new("image")
+            row = c.Variable(variable)
+            if step.map == ANALOG:
+                model = c.Operation(
+                    "=", (c.Property(c.Variable(target), "model"), self.parameters.bind(step.model or ""))
+                )
+                best = c.Operation("=", (c.Property(row, "rank"), c.Constant(1)))
+                relationship = c.Relationship(variable, (ANALOGOUS_TO,), best)
+            else:
+                model = None
+                named = c.Operation("=", (c.Property(row, "map"), self.parameters.bind(step.map)))
+                relationship = c.Relationship(variable, (MAPS_TO,), named)
+            matches.append(c.Match((c.Path((c.Node(at), c.Node(target, UNIT, model)), (relationship,)),)))
+            at = target
+        result = c.Projection("RETURN", (c.Column(c.Variable(at), at),))
+        return c.Call("head", (c.Subquery("COLLECT", c.Query((*matches, result))),))
+
+    def _arithmetic(self, operator: str, left: c.Expression, right: c.Expression) -> c.Expression:
+        quotient = c.Operation(operator, (left, right))
+        if operator != "/":
+            return quotient
+        return c.Case(c.Operation("=", (right, c.Constant(0))), c.Constant(None), quotient)
+
+    def _function(self, name: str, arguments: Sequence[p.Expression]) -> c.Expression:
+        if not arguments:
+            return c.Constant(0) if name in ("sum", "number") else c.Constant(None)
+        numbers = tuple(self.number(argument) for argument in arguments)
+        if name in ("abs", "sign"):
+            return c.Call(name, numbers)
+        if name == "sum":
+            return numbers[0] if len(numbers) == 1 else c.Operation("+", numbers)
+        result: c.Expression
+        if name == "number":
+            result = c.Constant(len(numbers))
+        else:
+            result = numbers[0] if len(numbers) == 1 else c.Least(name == "max", numbers)
+        gaps = [c.IsNull(number) for number, a in zip(numbers, arguments, strict=True) if not _never_missing(a)]
+        if not gaps:
+            return result
+        return c.Case(gaps[0] if len(gaps) == 1 else c.Operation("OR", tuple(gaps)), c.Constant(None), result)
+
+    def _agreement(self, value: p.Agreement) -> c.Expression:
+        known = next((n for n in self.parameters.agreements if n.value == value), None)
+        if known is None:
+            candidates = candidates_of([*self.bodies_around(), self.body])
+            known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
+            self.parameters.agreements.append(known)
+        left, right = (c.Call("elementId", (self.relationship(edge),)) for edge in (value.left, value.right))
+        return c.Lookup(c.Parameter(known.name), c.Operation("+", (left, right)))
+
+
+def _types(edge: p.Edge) -> tuple[str, ...]:
+    if edge.skip:
+        return (EdgeKind.SKIP.value,)
+    both = (EdgeKind.EXCITES.value, EdgeKind.INHIBITS.value)
+    return {"excites": both[:1], "inhibits": both[1:]}.get(edge.sign, both)
+
+
+def _components(body: p.Body) -> dict[str, str]:
+    """For each unit of a body's edges and rows within a model, one unit of the part that they join it to."""
+    parent: dict[str, str] = {}
+
+    def root(unit: str) -> str:
+        while parent.setdefault(unit, unit) != unit:
+            unit = parent[unit]
+        return unit
+
+    joins = [(edge.source, edge.target) for edge in body.edges]
+    joins += [(row.source, row.target) for row in body.rows if row.map != ANALOG]
+    for source, target in joins:
+        parent[root(source)] = root(target)
+    return {unit: root(unit) for unit in list(parent)}
+
+
+def _variables(paths: Sequence[c.Path]) -> list[str]:
+    nodes = [node.variable for path in paths for node in path.nodes]
+    relationships = [relationship.variable for path in paths for relationship in path.relationships]
+    return list(dict.fromkeys((*nodes, *relationships)))
+
+
+def _flat(conditions: Sequence[c.Expression]) -> list[c.Expression]:
+    """Conditions with the operands of an AND among them taken apart."""
+    parts: list[c.Expression] = []
+    for condition in conditions:
+        if isinstance(condition, c.Operation) and condition.operator == "AND":
+            parts += _flat(condition.operands)
+        else:
+            parts.append(condition)
+    return parts
+
+
+def _among(value: c.Expression, items: Sequence[c.Expression]) -> c.Expression:
+    if len(items) == 1:
+        return c.Operation("=", (value, items[0]))
+    return c.Operation("IN", (value, c.ListOf(tuple(items))))
+
+
+def _true(condition: c.Expression) -> c.Expression:
+    """A condition with null turned to false."""
+    if isinstance(condition, c.Constant | c.Subquery | c.IsNull):
+        return condition
+    return c.Call("coalesce", (condition, c.Constant(False)))
+
+
+def _number_true(conditions: Sequence[c.Expression]) -> c.Expression:
+    ones = tuple(c.Case(condition, c.Constant(1), c.Constant(0)) for condition in conditions)
+    return c.Operation("+", (c.Constant(0), *ones))
+
+
+def _named(condition: p.Expression) -> set[str]:
+    """The units, edges and rows that a condition names."""
+    names: set[str] = set()
+    for node in p.subexpressions(condition):
+        match node:
+            case p.UnitValue(unit=name) | p.ListLength(unit=name):
+                names.add(name)
+            case p.EdgeProperty(edge=name) | p.EdgeSign(edge=name) | p.RowProperty(row=name):
+                names.add(name)
+            case p.Agreement(left=left, right=right):
+                names |= {left, right}
+    return names
+
+
+def _has_subquery(expression: object) -> bool:
+    if isinstance(expression, c.Subquery):
+        return True
+    if isinstance(expression, tuple):
+        return any(map(_has_subquery, expression))
+    return any(map(_has_subquery, vars(expression).values())) if hasattr(expression, "__dict__") else False
+
+
+def _is_label(value: p.Expression) -> bool:
+    return isinstance(value, p.UnitProperty) and value.name == "label"
+
+
+def _never_missing(value: p.Expression) -> bool:
+    match value:
+        case p.Constant() | p.EdgeSign() | p.HowMany() | p.ListLength():
+            return True
+        case p.EdgeProperty(name=name):
+            known = property_of(Record.EDGE, name)
+            return known is not None and not known.optional
+    return False
