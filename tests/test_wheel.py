@@ -67,7 +67,11 @@ def circuitdb(environment: Path, folder: Path) -> Command:
 
 
 def test_the_clean_environment_has_neither_the_checkout_nor_torch(environment: Path, folder: Path) -> None:
-    code = "import circuitdb, importlib.util as u; print(circuitdb.__file__); print(u.find_spec('torch'), u.find_spec('queries'))"
+    code = (
+        "import circuitdb, importlib.util as util\n"
+        "print(circuitdb.__file__)\n"
+        "print(util.find_spec('torch'), util.find_spec('queries'))"
+    )
     lines = run(environment / "python", "-c", code, folder=folder).stdout.splitlines()
     assert Path(lines[0]).is_relative_to(folder)
     assert lines[1] == "None None"
@@ -76,9 +80,8 @@ def test_the_clean_environment_has_neither_the_checkout_nor_torch(environment: P
 def test_the_installed_command_helps_lists_and_finds(circuitdb: Command) -> None:
     assert "find" in circuitdb("--help").stdout
     assert circuitdb("ls").stdout.splitlines()[1].split()[0] == "toy"
-    found = circuitdb(
-        "find", "find { left +> l +> both; right +> r +> both; left -| r; right -| l }", "--format", "json"
-    )
+    query = "find { left +> l +> both; right +> r +> both; left -| r; right -| l }"
+    found = circuitdb("find", query, "--format", "json")
     assert found.returncode == 0, found.stderr
     assert [circuit["units"]["both"] for circuit in json.loads(found.stdout)["circuits"]] == ["toy/L2:0"]
 
