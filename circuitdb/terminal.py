@@ -86,8 +86,11 @@ def draw_kernels(drawings: Sequence[Drawing], width: int, colour: bool) -> Text:
         tallest = max(kernel_rows for kernel_rows, _ in row)
         aligned = [[Text()] * (tallest - kernel_rows) + lines for kernel_rows, lines in row]
         for parts in zip_longest(*aligned, fillvalue=Text()):
-            for part in parts[:-1]:
-                text.append_text(part).append(" " * (column - part.cell_len))
-            text.append_text(parts[-1]).append("\n")
+            end = 0
+            for place, part in enumerate(parts):
+                if part:
+                    text.append(" " * (place * column - end)).append_text(part)
+                    end = place * column + part.cell_len
+            text.append("\n")
         text.append("\n")
     return text
