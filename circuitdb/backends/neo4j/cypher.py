@@ -218,6 +218,10 @@ class Query:
     clauses: tuple[Match | Projection | CallSubquery, ...]
 
 
+FOLDING = ("best", "value")
+"""The variables of a `Least`, which no other variable may be called."""
+
+
 def conjunction(conditions: Iterable[Expression]) -> Expression | None:
     """All of the conditions, or None where there are none."""
     several = tuple(conditions)
@@ -288,66 +292,16 @@ def _node(node: Node) -> str:
     return f"({_name(node.variable)}{label}{where})"
 
 
-_RESERVED = frozenset(
-    [
-        "all",
-        "and",
-        "any",
-        "as",
-        "asc",
-        "by",
-        "call",
-        "case",
-        "contains",
-        "count",
-        "create",
-        "delete",
-        "desc",
-        "distinct",
-        "else",
-        "end",
-        "ends",
-        "exists",
-        "false",
-        "foreach",
-        "in",
-        "is",
-        "limit",
-        "match",
-        "merge",
-        "no",
-        "none",
-        "not",
-        "null",
-        "on",
-        "or",
-        "order",
-        "remove",
-        "return",
-        "set",
-        "single",
-        "skip",
-        "starts",
-        "then",
-        "true",
-        "union",
-        "unwind",
-        "use",
-        "using",
-        "when",
-        "where",
-        "with",
-        "xor",
-        "yield",
-        "key",
-        "model",
-        "node",
-    ]
+_RESERVED = re.compile(
+    "all|and|any|as|asc|by|call|case|contains|count|create|delete|desc|distinct|else|end|ends|exists|false|foreach|group|"
+    "in|index|is|limit|match|merge|no|none|not|null|on|or|order|remove|return|set|single|skip|starts|then|true|union|"
+    "unwind|use|using|when|where|with|xor|yield",
+    re.IGNORECASE,
 )
 
 
 def _name(name: str) -> str:
-    return quoted(name) if name.lower() in _RESERVED else name
+    return quoted(name) if _RESERVED.fullmatch(name) else name
 
 
 def _operand(expression: Expression) -> str:
@@ -367,19 +321,9 @@ def _text(expression: Expression) -> str:
         case Parameter(name=name):
             return f"${name}"
         case Constant(value=value):
-            return (
-                {None: "null", True: "true", False: "false"}.get(value, str(value))
-                if isinstance(value, bool | None)
-                else str(value)
-            )
+            return "null" if value is None else str(value).lower()
         case Property(of=of, name=name):
-            inner = _text(of)
-            plain = (
-                name
-                if re.fullmatch(r"[a-z][a-z0-9_]*", name) and name.lower() not in _RESERVED | {"index"}
-                else quoted(name)
-            )
-            return f"{inner}.{plain}"
+            return f"{_text(of)}.{_name(name)}"
         case Call(function=function, arguments=arguments):
             return f"{function}({', '.join(map(_text, arguments))})"
         case Operation(operator=operator, operands=operands):
@@ -402,7 +346,9 @@ def _text(expression: Expression) -> str:
         case Least(greatest=greatest, items=items):
             less = ">" if greatest else "<"
             rest = ", ".join(map(_text, items[1:]))
-            return f"reduce(m = {_text(items[0])}, x IN [{rest}] | CASE WHEN x {less} m THEN x ELSE m END)"
+            best, value = FOLDING
+            choice = f"CASE WHEN {value} {less} {best} THEN {value} ELSE {best} END"
+            return f"reduce({best} = {_text(items[0])}, {value} IN [{rest}] | {choice})"
         case Lookup(map=of, key=key):
             return f"{_text(of)}[{_text(key)}]"
         case Subquery(kind=kind, query=query):

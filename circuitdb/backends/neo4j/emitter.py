@@ -28,7 +28,7 @@ class Parameters:
     def __init__(self) -> None:
         self.values: dict[str, object] = {}
         self.agreements: list[NeededAgreement] = []
-        self.taken: set[str] = {"m", "x"}
+        self.taken: set[str] = set(c.FOLDING)
         self._names: dict[tuple[type, object], str] = {}
 
     def bind(self, value: object) -> c.Parameter:
@@ -131,14 +131,12 @@ class Frame:
         if len(parts) <= 1:
             return tuple(c.Match(paths, where) for paths in parts)
         clauses: list[c.Match | c.CallSubquery] = [c.Match(parts[0])]
-        bound = _variables(parts[0])
+        bound = list(dict.fromkeys((*self._outer_variables(), *_variables(parts[0]))))
         for i, paths in enumerate(parts[1:], 2):
             own = [name for name in _variables(paths) if name not in bound]
             inner = c.Match(paths, where if i == len(parts) else None)
             columns = tuple(c.Column(c.Variable(name), name) for name in own)
-            outer = [] if self.around is None else self._outer_variables()
-            imports = (*bound, *(name for name in outer if name not in bound))
-            clauses.append(c.CallSubquery(imports, c.Query((inner, c.Projection("RETURN", columns)))))
+            clauses.append(c.CallSubquery(tuple(bound), c.Query((inner, c.Projection("RETURN", columns)))))
             bound += own
         return tuple(clauses)
 
@@ -229,7 +227,10 @@ class Frame:
         for unit in self.body.units:
             if unit.name not in seen:
                 parts.append(({unit.name}, [c.Path((self._node(unit.name, seen),), ())]))
-        return [tuple(paths) for _, paths in parts]
+        # What meets a unit of a body around needs no joining here.
+        bound = [paths for units, paths in parts if not units <= set(self._units)]
+        alone = [tuple(paths) for units, paths in parts if units <= set(self._units)]
+        return [tuple(path for paths in bound for path in paths), *alone] if bound else alone
 
     def _walk(self, first: str, left: dict[str, tuple[str, str, tuple[str, ...]]]) -> list[str]:
         """Relationships, each of which continues at an end of the one before, taken out of `left`."""

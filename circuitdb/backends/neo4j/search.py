@@ -101,8 +101,8 @@ def page_cypher(query: p.Query, rows: int | None) -> Compiled:
         parts = (c.Call("type", (relationship,)), c.Call("properties", (relationship,)))
         edges.append(c.Column(c.ListOf(parts), f"e{i}"))
     lists = [c.Column(frame.units_of(block), f"l{i}") for i, block in enumerate(query.body.counted)]
-    result = c.Projection("RETURN", (*units, *edges, *lists, c.Column(c.Variable("score"), "score")))
-    # The page's order is stated once more where more is computed behind it.
+    columns = [*units, *edges, *lists, c.Column(c.Variable("score"), "score")]
+    result = c.Projection("RETURN", tuple(columns), order=tuple(order))
     return _compiled(c.Query((*frame.matches(), page, result)), parameters)
 
 
