@@ -118,11 +118,11 @@ def write_configuration(home: Path, port: int, *, read_only: bool = False) -> No
     (home / "conf" / "neo4j.conf").write_text(text)
 
 
-def admin(home: Path, *arguments: str) -> str:
-    """Run neo4j-admin on a stopped server's home folder and return what it printed."""
+def admin(home: Path, folder: Path, *arguments: str) -> str:
+    """Run neo4j-admin in `folder` on a stopped server's home folder and return what it printed."""
     environment = {**os.environ, "NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
     command = ["java", *JAVA_OPTIONS, "-cp", f"{fetch()}/*", "org.neo4j.cli.AdminTool", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=home)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode != 0:
         raise ServerError(f"neo4j-admin {' '.join(arguments[:3])} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout

@@ -7,8 +7,8 @@ between units are `EXCITES`, `INHIBITS`, `SKIP`, `MAPS_TO` and `ANALOGOUS_TO`; `
 Besides the registry's properties:
 
 - a unit has `position`, its row in key order within its model, so that comparing keys within a model is comparing
-  integers; `labels`, `labels_folded` and `label_sources`, parallel lists, empty where it has no label (an empty text
-  among the sources stands for none); and `load`, the id of the write that brought it;
+  integers; `labels`, `labels_folded` and `label_sources`, parallel lists, absent where they would hold nothing (an
+  empty text among the sources stands for none); and `load`, the id of the write that brought it;
 - units, maps and analogues have, for every text property `p`, its Unicode case folding as `p_folded`;
 - a model has `edges`, their number, and `load`; a family has `number`, its id within the model, a member
   `place`, by which members stand in order; a segment has `model`.

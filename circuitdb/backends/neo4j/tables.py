@@ -112,18 +112,20 @@ def _units(graph: ModelGraph, load: str) -> pa.Table:
     return units
 
 
-def label_lists(pairs: Sequence[tuple[str, str | None]]) -> dict[str, list[str]]:
-    """The three parallel lists in which a unit keeps its (label, source) pairs."""
+def label_lists(pairs: Sequence[tuple[str, str | None]]) -> dict[str, list[str] | None]:
+    """The three parallel lists in which a unit keeps its (label, source) pairs; None for a list of nothing."""
     return {
-        "labels": [label for label, _ in pairs],
-        "labels_folded": [label.casefold() for label, _ in pairs],
-        "label_sources": [source or "" for _, source in pairs],
+        "labels": [label for label, _ in pairs] or None,
+        "labels_folded": [label.casefold() for label, _ in pairs] or None,
+        "label_sources": [source or "" for _, source in pairs] if any(source for _, source in pairs) else None,
     }
 
 
 def label_pairs(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     """The (label, source) pairs of a unit from the properties of its node."""
-    return [(label, source or None) for label, source in zip(row["labels"], row["label_sources"], strict=True)]
+    labels = row.get("labels") or []
+    sources = row.get("label_sources") or [""] * len(labels)
+    return [(label, source or None) for label, source in zip(labels, sources, strict=True)]
 
 
 def _with_foldings(table: pa.Table, record: Record) -> pa.Table:
