@@ -9,6 +9,7 @@ Importing the package is cheap: pandas, DuckDB and the rest are imported by the 
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ __all__ = ["CircuitdbError", "InputError", "open"]
 __version__ = version("neural-circuitdb")
 
 
-def open(address: str) -> Database:
+def open(address: str | os.PathLike[str]) -> Database:
     """Open a database.
 
     Parameters
@@ -39,4 +40,4 @@ def open(address: str) -> Database:
     """
     from circuitdb.database import Database
 
-    return Database(address)
+    return Database(os.fspath(address))

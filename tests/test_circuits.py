@@ -141,7 +141,7 @@ def test_a_unit_gives_the_kernels_of_its_inputs_as_they_were_written(tmp_path: P
     open_store(str(tmp_path / "kernels.duckdb")).write(graph)
     keys = [f"kernels/{row['layer']}:{row['index']}" for row in graph.units.to_pylist()]
     edges = [row for row in graph.edges.to_pylist() if row["target"] == len(keys) - 1 and row["kind"] != "SKIP"]
-    unit = circuitdb.open(str(tmp_path / "kernels.duckdb")).unit(keys[-1])
+    unit = circuitdb.open(tmp_path / "kernels.duckdb").unit(keys[-1])
     for edge in edges:
         source = keys[edge["source"]]
         if edge["kernel"] is None:
