@@ -133,8 +133,10 @@ class DuckDBStore:
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, ties by key, with `source`, `target` (keys) and every property.
 
-        `top`: how many at most. `InputError` if there is no such unit.
+        `top`: how many at most. `InputError` if that is negative or there is no such unit.
         """
+        if top is not None and top < 0:
+            raise InputError(f"{top} edges cannot be shown; ask for 0 or more")
         with self.reading() as connection:
             [unit_id] = self._unit_ids(connection, [key])
             here, there = ("target", "source") if direction == "in" else ("source", "target")
