@@ -334,7 +334,7 @@ def test_edges_come_strongest_first_and_ties_by_key(store: DuckDBStore) -> None:
             assert store.edges(key, direction, 2) == found[:2]
     assert any(isinstance(edge["kernel"], list) for edge in store.edges(units[-1], "in"))
     assert store.edges(units[-1], "in", 0) == []
-    with pytest.raises(InputError, match="^-1 edges cannot be shown"):
+    with pytest.raises(InputError, match=r"^-1 edges cannot be shown"):
         store.edges(units[-1], "in", -1)
 
 
