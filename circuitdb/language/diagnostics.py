@@ -7,13 +7,15 @@ message, hints, and the valid names nearest to a wrong one.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from circuitdb.errors import InputError
 from circuitdb.language.syntax import Span
 
-_WIDEST_LINE = 100
+_WIDEST_LINE = 98
+_LONGEST_WORD = 60
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,19 @@ def render(diagnostic: Diagnostic) -> str:
     lines: list[str] = []
     if diagnostic.source is not None and diagnostic.span is not None:
         line, column = diagnostic.source.place(diagnostic.span.start)
-        lines.append(f"{diagnostic.source.name}:{line}:{column}: {diagnostic.message}")
+        lines.append(f"{diagnostic.source.name}:{line}:{column}: {_shortened(diagnostic.message)}")
         lines += _excerpt(diagnostic.source.text, diagnostic.span)
     else:
-        lines.append(diagnostic.message)
+        lines.append(_shortened(diagnostic.message))
     if diagnostic.nearest:
-        lines.append("did you mean " + _either(diagnostic.nearest) + "?")
-    lines += diagnostic.hints
+        lines.append(_shortened("did you mean " + _either(diagnostic.nearest) + "?"))
+    lines += map(_shortened, diagnostic.hints)
     return "\n".join(lines)
+
+
+def _shortened(text: str) -> str:
+    """The text with very long words cut."""
+    return re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text)
 
 
 def _either(names: tuple[str, ...]) -> str:

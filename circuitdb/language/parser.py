@@ -7,78 +7,19 @@ grammar (`grammar.lark`). Nothing is looked up here: whether names exist and mak
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
 from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
 from circuitdb.language import syntax as s
-from circuitdb.language.diagnostics import Diagnostic, MotifError, Source, nearest_names
+from circuitdb.language.diagnostics import Diagnostic, MotifError, Source
+from circuitdb.language.mistakes import diagnose, reminders
 
 LONGEST_TEXT = 1_000_000
-
-_TERMINALS = {
-    "ARROW": "an edge (-> any sign, +> excites, -| inhibits)",
-    "QUANTITY": "'at least', 'at most' or 'exactly'",
-    "COMPARATOR": "a comparison",
-    "NAME": "a name",
-    "NUMBER": "a number",
-    "STRING": "a text in quotes",
-    "DESCRIPTION": 'a description in """',
-    "$END": "the end of the text",
-    "LPAR": "'('",
-    "RPAR": "')'",
-    "LSQB": "'['",
-    "COMMA": "','",
-    "DOT": "'.'",
-    "OPEN": "'{'",
-    "CLOSE": "'}'",
-    "CLOSE_LIST": "']'",
-    "CLOSE_CALL": "')'",
-    "EQUALS": "'='",
-    "PLUS": "'+'",
-    "MINUS": "'-'",
-    "TIMES": "'*'",
-    "DIVIDED": "'/'",
-    "_SEMICOLON": "';'",
-}
-WORDS = frozenset(
-    (
-        "all",
-        "and",
-        "as",
-        "asc",
-        "at",
-        "by",
-        "desc",
-        "edge",
-        "every",
-        "exactly",
-        "false",
-        "find",
-        "for",
-        "import",
-        "in",
-        "least",
-        "limit",
-        "missing",
-        "most",
-        "motif",
-        "no",
-        "not",
-        "or",
-        "order",
-        "score",
-        "skip",
-        "true",
-        "unit",
-        "use",
-        "where",
-    )
-)
+DEEPEST_EXPRESSION = 60
 
 
 def parse(source: Source) -> s.Program:
@@ -99,17 +40,17 @@ def parse(source: Source) -> s.Program:
     try:
         return cast(s.Program, _lark().parse(source.text, on_error=None))
     except UnexpectedInput as error:
-        raise MotifError(_diagnose(source, error)) from None
+        raise MotifError(diagnose(source, error)) from None
     except _MisplacedError as error:
-        raise MotifError(Diagnostic(error.code, error.message, source, error.span, error.hints)) from None
+        raise MotifError(Diagnostic(error.code, error.message, source, error.span, error.hints, error.near)) from None
 
 
 class _MisplacedError(Exception):
     """The grammar takes it, the tree does not."""
 
-    def __init__(self, code: str, message: str, span: s.Span, *hints: str) -> None:
+    def __init__(self, code: str, message: str, span: s.Span, *hints: str, near: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.code, self.message, self.span, self.hints = code, message, span, hints
+        self.code, self.message, self.span, self.hints, self.near = code, message, span, hints, near
 
 
 @cache
@@ -135,6 +76,14 @@ def _end(part: Any) -> int:
     return cast(s.Node, part).span.end
 
 
+def _height(*parts: s.Expression) -> int:
+    """The height of an expression made of parts, which bounds every recursion over expressions."""
+    height = 1 + max((part.height for part in parts), default=0)
+    if height > DEEPEST_EXPRESSION:
+        raise _MisplacedError("too-deep", "this expression is nested too deeply", _span(*parts), "take it apart")
+    return height
+
+
 def _identifier(token: Token) -> s.Identifier:
     return s.Identifier(_span(token), str(token))
 
@@ -149,10 +98,6 @@ class _Wrapped:
 class _Builder(Transformer[Token, Any]):
     """One method a grammar rule; the children come in the rule's order, None for an absent optional part."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._heights: dict[int, int] = {}
-
     # expressions
 
     def name(self, c: list[Any]) -> s.Expression:
@@ -161,7 +106,7 @@ class _Builder(Transformer[Token, Any]):
     def number(self, c: list[Any]) -> s.Expression:
         value = float(c[0])
         if value == float("inf"):
-            raise _MisplacedError("number-too-large", f"{c[0][:40]} is too large for a number", _span(c[0]))
+            raise _MisplacedError("number-too-large", f"{c[0]} is too large for a number", _span(c[0]))
         return s.Number(_span(c[0]), value)
 
     def text(self, c: list[Any]) -> s.Expression:
@@ -180,34 +125,35 @@ class _Builder(Transformer[Token, Any]):
         return cast(s.Expression, c[0])
 
     def attribute(self, c: list[Any]) -> s.Expression:
-        return s.Attribute(_span(*c), c[0], str(c[1]))
+        return s.Attribute(_span(*c), c[0], str(c[1]), height=_height(c[0]))
 
     def call(self, c: list[Any]) -> s.Expression:
         arguments = tuple(part for part in c[1:-1] if part is not None)
-        return s.Call(_span(*c), c[0], arguments)
+        return s.Call(_span(*c), c[0], arguments, height=_height(c[0], *arguments))
 
     def items(self, c: list[Any]) -> s.Expression:
-        return s.ListOf(_span(*c), tuple(part for part in c[:-1] if part is not None))
+        items = tuple(part for part in c[:-1] if part is not None)
+        return s.ListOf(_span(*c), items, height=_height(*items))
 
     def negative(self, c: list[Any]) -> s.Expression:
-        return s.Unary(_span(*c), "-", c[1])
+        return s.Unary(_span(*c), "-", c[1], height=_height(c[1]))
 
     def negated(self, c: list[Any]) -> s.Expression:
-        return s.Unary(_span(*c), "not", c[1])
+        return s.Unary(_span(*c), "not", c[1], height=_height(c[1]))
 
     def _binary(self, c: list[Any]) -> s.Expression:
-        return s.Binary(_span(*c), cast(Any, str(c[1])), c[0], c[2])
+        return s.Binary(_span(*c), cast(Any, str(c[1])), c[0], c[2], height=_height(c[0], c[2]))
 
     arithmetic_sum = arithmetic_product = compared = _binary
 
     def contained(self, c: list[Any]) -> s.Expression:
-        return s.Binary(_span(*c), "in", c[0], c[1])
+        return s.Binary(_span(*c), "in", c[0], c[1], height=_height(*c))
 
     def conjunction(self, c: list[Any]) -> s.Expression:
-        return s.Logical(_span(*c), "and", tuple(c))
+        return s.Logical(_span(*c), "and", tuple(c), height=_height(*c))
 
     def disjunction(self, c: list[Any]) -> s.Expression:
-        return s.Logical(_span(*c), "or", tuple(c))
+        return s.Logical(_span(*c), "or", tuple(c), height=_height(*c))
 
     # statements
 
@@ -244,12 +190,9 @@ class _Builder(Transformer[Token, Any]):
         if right is not None:
             return s.EqualStatement(_span(*c), left, right, name, where)
         if not isinstance(left, s.Call):
-            raise _MisplacedError(
-                "unit-alone",
-                "a unit alone says nothing",
-                left.span,
-                "write an edge, as a -> b, a map, as b = flip(a), or a declaration, as unit a",
-            )
+            near, hints = reminders(left.name) if isinstance(left, s.Name) else ((), ())
+            hint = "write an edge, as a -> b, a map, as b = flip(a), or a declaration, as unit a"
+            raise _MisplacedError("unit-alone", "a unit alone says nothing", left.span, *(hints or (hint,)), near=near)
         return s.TermStatement(_span(*c), left, name, where)
 
     def no(self, c: list[Any]) -> s.Statement:
@@ -323,7 +266,9 @@ class _Builder(Transformer[Token, Any]):
         motifs = tuple(part for part in c if isinstance(part, s.Motif))
         finds = [part for part in c if isinstance(part, s.Find)]
         if len(finds) > 1:
-            raise _MisplacedError("two-finds", "a text holds at most one find", finds[1].span)
+            raise _MisplacedError(
+                "two-finds", "a text holds one find at most", s.Span(finds[1].span.start, finds[1].span.start + 4)
+            )
         return s.Program(_span(*c) if c else s.Span(0, 0), imports, motifs, finds[0] if finds else None)
 
 
@@ -334,63 +279,5 @@ def _quantity(token: Token) -> s.Quantity:
 def _unquote(token: Token) -> str:
     text = cast(str, json.loads(str(token)))
     if any("\ud800" <= c <= "\udfff" for c in text):
-        raise _MisplacedError("lone-surrogate", "half a surrogate pair is no character", _span(token))
+        raise _MisplacedError("lone-surrogate", "half of a surrogate pair is no character", _span(token))
     return text
-
-
-def _diagnose(source: Source, error: UnexpectedInput) -> Diagnostic:
-    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        token = error.token
-        span = s.Span(token.start_pos, token.end_pos)
-        accepted = set(error.accepts or error.expected)
-        found = str(token)
-    elif isinstance(error, UnexpectedCharacters):
-        start = error.pos_in_stream or 0
-        accepted = set(error.allowed or ())
-        word = re.compile(r"[^\W\d]\w*").match(source.text, start)
-        found = source.text[start : start + 1] if word is None else word[0]
-        span = s.Span(start, start + len(found))
-        special = _diagnose_character(source, start, found)
-        if special is not None:
-            return special
-    else:
-        end = len(source.text.rstrip())
-        accepted = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
-        return Diagnostic("unfinished", "the text ends too early", source, s.Span(end, end + 1), (_expected(accepted),))
-    shown = found if len(found) <= 40 else found[:40] + "…"
-    near = nearest_names(found, map(_word, accepted)) if found.isidentifier() and found not in WORDS else ()
-    reserved = ("it is a word of the language, so no unit can be called so",) if found in WORDS else ()
-    return Diagnostic("syntax", f"{shown!r} does not fit here", source, span, (_expected(accepted), *reserved), near)
-
-
-def _diagnose_character(source: Source, start: int, found: str) -> Diagnostic | None:
-    span = s.Span(start, start + 1)
-    if found == '"':
-        if source.text.startswith('"""', start):
-            return Diagnostic(
-                "syntax",
-                'a description in """ stands before a motif and ends with """',
-                source,
-                s.Span(start, start + 3),
-            )
-        return Diagnostic("unclosed-text", "this text in quotes is not closed on its line", source, span)
-    if found == "'":
-        return Diagnostic("single-quotes", 'texts stand in double quotes, as "mixed4b"', source, span)
-    if found.isdigit() or found == ".":
-        return Diagnostic("bad-number", "numbers are written as in JSON, as 0.5, 12 or 1e-3", source, span)
-    return None
-
-
-def _word(terminal: str) -> str:
-    return terminal.lstrip("_").lower()
-
-
-def _expected(accepted: set[str]) -> str:
-    names = sorted(
-        {_TERMINALS.get(name, f"'{_word(name)}'") for name in accepted}, key=lambda n: (n.startswith("'"), n)
-    )
-    if not names:
-        return "nothing more is expected here"
-    if len(names) > 8:
-        names = [*names[:7], "…"]
-    return "expected " + ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1]

@@ -31,7 +31,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Expression(Node):
-    """An expression, or a unit in a statement (a name, a dotted name or a map term)."""
+    """An expression, or a unit in a statement (a name, a dotted name or a map term).
+
+    `height`: levels of expressions from here down, 1 for a leaf.
+    """
+
+    height: int = field(default=1, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 from circuitdb.errors import InputError
@@ -75,7 +77,15 @@ def _value(name: str, value: object) -> Value:
     if isinstance(value, bool | MapName):
         return value
     if isinstance(value, str):
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise InputError(f"the parameter {name} holds half of a surrogate pair, which is no character")
         return BareWord(value)
-    if isinstance(value, int | float) and abs(value) < float("inf"):
-        return float(value)
-    raise InputError(f"the parameter {name} takes a number, a text or a map, not {type(value).__name__}")
+    if not isinstance(value, Real):
+        raise InputError(f"the parameter {name} takes a number, a text or a map, not {type(value).__name__}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"the parameter {name} takes a number that is finite")
+    return number

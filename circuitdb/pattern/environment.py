@@ -6,6 +6,7 @@ expression into a map; both raise `MotifError` at the place of the mistake.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -124,14 +125,30 @@ def _constant_or_none(expression: s.Expression, env: Environment) -> Value | Non
             a, b = _number(left, env), _number(right, env)
             if operator == "/" and b == 0:
                 env.fail("division-by-zero", "this constant divides by zero", expression)
-            return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}[operator]()
+            result = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b}[operator]()
+            if not math.isfinite(result):
+                env.fail("number-too-large", "this constant is too large for a number", expression)
+            return result
     return None
+
+
+def show_value(value: Value) -> str:
+    """A constant as messages show it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() | int():
+            return maps.format_number(value)
+        case BareWord(word=word) | str(word):
+            return f"the text {word}"
+        case maps.MapName():
+            return f"the map {value.text}"
 
 
 def _number(expression: s.Expression, env: Environment) -> float:
     value = constant(expression, env)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        env.fail("no-number", "a number is wanted here", expression)
+        env.fail("no-number", f"a number is wanted here, not {show_value(value)}", expression)
     return float(value)
 
 
@@ -139,7 +156,8 @@ def whole_number(expression: s.Expression, env: Environment, what: str) -> int:
     """A constant that counts something: a whole number, 0 or more."""
     value = _number(expression, env)
     if value < 0 or value != int(value) or value > 2**31:
-        env.fail("no-whole-number", f"{what} is a whole number, 0 or more", expression)
+        bounds = "from 0 to 2147483648"
+        env.fail("no-whole-number", f"{what} is a whole number {bounds}, not {show_value(value)}", expression)
     return int(value)
 
 
@@ -161,13 +179,14 @@ def map_of(expression: s.Expression, env: Environment) -> maps.MapName:
     found = map_or_none(expression, env)
     if found is None:
         shown = show(expression, env)
+        bound = env.parameters.get(shown)
         env.fail(
             "no-map",
-            f"{shown} is no map",
+            f"{shown} is no map" if bound is None else f"{shown} is {show_value(bound)} here, which is no map",
             expression,
-            "maps are flip, flip_vertical, rotate(DEG), negate, hue(DEG), analog, and parameters bound to one",
-            wrong=shown,
-            known=[*maps.MAP_NAMES, *env.parameters],
+            "maps are flip, flip_vertical, rotate(DEG), negate, hue(DEG), analog, parameters bound to one",
+            wrong=shown if bound is None else as_text(bound) or "",
+            known=[*maps.MAP_NAMES, *(name for name in env.parameters if bound is None)],
         )
     return found
 
@@ -199,8 +218,8 @@ def map_or_none(expression: s.Expression, env: Environment) -> maps.MapName | No
 
 def _plain(name: str, at: s.Node, env: Environment) -> maps.MapName | None:
     if name in maps.TURNING:
-        env.fail("map-needs-degrees", f"{name} needs degrees: {name}(90)", at)
-    if match := re.fullmatch(r"(rotate|hue)\((-?[0-9.eE+]+)\)", name):
+        env.fail("map-needs-degrees", f"{name} needs degrees, as in {name}(90)(a)", at)
+    if match := re.fullmatch(r"(rotate|hue)\((-?[0-9]{1,9}(?:\.[0-9]{1,15})?)\)", name):
         return maps.turned(match[1], float(match[2]))
     return maps.MapName(name) if name in (*maps.PLAIN, maps.ANALOG) else None
 

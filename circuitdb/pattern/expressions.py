@@ -12,6 +12,7 @@ from typing import Literal, NoReturn, cast
 
 from circuitdb.graph import Record, properties, property_of
 from circuitdb.language import syntax as s
+from circuitdb.language.diagnostics import nearest_names
 from circuitdb.pattern import model as p
 from circuitdb.pattern.environment import BareWord, Environment, map_of, map_or_none, named_value, show
 from circuitdb.pattern.maps import ANALOG, MapName
@@ -73,14 +74,14 @@ class Expressions:
     named: Named
     env: Environment
     circuit_edges: Sequence[str]
-    _depth: int = 0
     _bare: bool = False
 
     def condition(self, expression: s.Expression, owner: Owner | None) -> p.Expression:
         """An expression that must be true or false."""
         resolved, kind = self._resolve(expression, owner)
         if kind != "truth":
-            self.env.fail("no-condition", f"a condition is wanted, this is {_SHOWN[kind]}", expression)
+            hint = "write a = b, or a property of the unit" if kind == "unit" else "compare it, as in share > 0.1"
+            self.env.fail("no-condition", f"a condition is wanted, this is {_SHOWN[kind]}", expression, hint)
         return _as_condition(resolved)
 
     def value(self, expression: s.Expression, owner: Owner | None) -> p.Expression:
@@ -98,15 +99,6 @@ class Expressions:
         return resolved
 
     def _resolve(self, expression: s.Expression, owner: Owner | None) -> Typed:
-        self._depth += 1
-        if self._depth > 60:
-            self.env.fail("too-deep", "this expression is nested too deeply", expression, "take it apart")
-        try:
-            return self._dispatch(expression, owner)
-        finally:
-            self._depth -= 1
-
-    def _dispatch(self, expression: s.Expression, owner: Owner | None) -> Typed:
         match expression:
             case s.Number(value=number):
                 return p.Constant(number), "number"
@@ -190,7 +182,12 @@ class Expressions:
                 )
         known_names = [*(self._property_names(owner) if owner else ()), *self.env.parameters, *self.named.all_names()]
         what = f"the {_record(owner)} has no property {name}" if owner else f"nothing is called {name} here"
-        self.env.fail("unknown-name", what, expression, wrong=name, known=known_names)
+        hints: tuple[str, ...] = ()
+        if owner is not None and property_of(owner.record, name) is not None:
+            hints = (f"the graph holds {name}, but motifs cannot name it",)
+        elif not nearest_names(name, known_names):
+            hints = (f'if a text is meant, write "{name}"',)
+        self.env.fail("unknown-name", what, expression, *hints, wrong=name, known=known_names)
 
     def _property_names(self, owner: Owner) -> list[str]:
         return [prop.name for prop in properties(owner.record) if prop.in_language]
@@ -247,7 +244,7 @@ class Expressions:
     def _no_property(self, owner: Owner, expression: s.Attribute) -> NoReturn:
         self.env.fail(
             "unknown-property",
-            f"a {_record(owner)} has no property {expression.name}",
+            f"{_a_record(owner)} has no property {expression.name}",
             expression,
             wrong=expression.name,
             known=self._property_names(owner),
@@ -404,7 +401,7 @@ class Expressions:
 
     def _same_type(self, left: Type, right: Type, at: s.Expression) -> None:
         if left.replace("labels", "text") != right.replace("labels", "text"):
-            hint = "texts stand in quotes" if "unit" in (left, right) else ""
+            hint = "texts stand in quotes" if {left, right} in ({"unit", "text"}, {"unit", "labels"}) else ""
             self.env.fail(
                 "types", f"{_SHOWN[left]} cannot be compared with {_SHOWN[right]}", at, *([hint] if hint else [])
             )
@@ -442,3 +439,7 @@ def _dotted(expression: s.Expression) -> str | None:
 def _record(owner: Owner | None) -> str:
     assert owner is not None
     return {Record.UNIT: "unit", Record.EDGE: "edge"}.get(owner.record, "map's row")
+
+
+def _a_record(owner: Owner) -> str:
+    return f"{'an' if owner.record is Record.EDGE else 'a'} {_record(owner)}"

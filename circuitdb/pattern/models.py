@@ -6,18 +6,18 @@ such models into the units, and tells where a unit would have to lie in two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from circuitdb.language.diagnostics import Diagnostic, MotifError, Source
 from circuitdb.language.syntax import Span
 from circuitdb.pattern import model as p
 
-_SEARCHED = ""
+_HINT = "edges and maps other than analog stay within one model"
 
 
-def place_in_models(body: p.Body, source: Source, at: Span, searched: Sequence[str] | None) -> p.Body:
-    """The body with every unit's `model` filled in.
+def place_in_models(body: p.Body, places: Mapping[str, tuple[Source, Span]]) -> p.Body:
+    """The body with every unit's `model` filled in; `places` says where in the text each unit is first named.
 
     Raises
     ------
@@ -45,14 +45,12 @@ def place_in_models(body: p.Body, source: Source, at: Span, searched: Sequence[s
         known = placed.setdefault(group(row.target), row.model)
         if known != row.model or group(row.source) == group(row.target):
             other = known if known != row.model else "the model searched"
-            raise MotifError(
-                Diagnostic("two-models", f"{row.target} would lie both in {row.model} and in {other}", source, at)
-            )
+            message = f"{row.target} would lie both in {row.model} and in {other}"
+            raise MotifError(Diagnostic("two-models", message, *places[row.target], (_HINT,)))
     for row in rows:
         if row.model is not None and placed.get(group(row.source)) == row.model:
-            raise MotifError(
-                Diagnostic("two-models", f"{row.source} lies in {row.model}: analog leads to another model", source, at)
-            )
+            message = f"{row.source} lies in {row.model}, and analog leads to another model"
+            raise MotifError(Diagnostic("two-models", message, *places[row.source], (_HINT,)))
 
     def fill(part: p.Body) -> p.Body:
         return replace(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal, NoReturn, cast
 
 from circuitdb.graph import Record
 from circuitdb.language import syntax as s
-from circuitdb.language.diagnostics import Diagnostic, MotifError
+from circuitdb.language.diagnostics import Diagnostic, MotifError, Source
 from circuitdb.pattern import model as p
 from circuitdb.pattern.environment import (
     BareWord,
@@ -187,6 +187,8 @@ class _Resolver:
         self._circuit_edges: list[str] = []
         self._statements = 0
         self._analog_models: list[str] = []
+        self._sources: dict[int, Source] = {}
+        self._places: dict[str, tuple[Source, s.Span]] = {}
 
     def query(self, motif: str, block: s.Block, env: Environment, find: s.Find, find_env: Environment) -> p.Query:
         """The whole query; `find_env` is the motif's environment with places in the query's own text."""
@@ -208,7 +210,7 @@ class _Resolver:
             limit = whole_number(find.limit, find_env, "a limit")
         return p.Query(
             motif,
-            place_in_models(body, env.source, block.span, self._searched),
+            place_in_models(body, self._places),
             score,
             self._searched,
             find.every_labelling,
@@ -220,7 +222,7 @@ class _Resolver:
     def _score(self, parts: _Parts, block: s.Block, env: Environment) -> p.Expression | None:
         lines = [statement for statement in block.statements if isinstance(statement, s.ScoreStatement)]
         if len(lines) > 1:
-            env.fail("two-scores", "a motif has one score", lines[1])
+            env.fail("two-scores", "a motif has one score at most", lines[1])
         for item in parts.blocks:
             if isinstance(item.statement, s.CountedStatement):
                 name = item.env.prefix + item.statement.name.name
@@ -246,7 +248,7 @@ class _Resolver:
             self._enter(parts, item)
         for node in scope.nodes:
             if not node.unit.met_outside_loops and node.text in scope.names:
-                env.fail("met-in-loop-only", f"{node.text} is met in the `for` only; name it outside", node.at)
+                self._met_in_loop_only(node.text, node, env)
         scope.close()
         self._name_units(parts)
         self._state_rows(parts)
@@ -273,10 +275,10 @@ class _Resolver:
                 )
             match statement:
                 case s.UseStatement():
-                    self._loop_free(in_loop, "use", statement, env)
+                    self._loop_free(in_loop, "`use`", statement, env)
                     self._use(parts, statement, env, region)
                 case s.ForStatement(quantity=None):
-                    self._loop_free(in_loop, "for", statement, env)
+                    self._loop_free(in_loop, "`for`", statement, env)
                     for element in self._elements(statement, env):
                         inner = env.with_loop(statement.name.name, element)
                         self._write_out(parts, statement.block.statements, inner, _Region(region), outermost, True)
@@ -294,15 +296,22 @@ class _Resolver:
                         env.fail("name-in-loop", "nothing can be named inside a `for`", statement)
                     parts.items.append(_Item(statement, env, region, in_loop))
 
+    def _met_in_loop_only(self, text: str, node: UnitNode, env: Environment) -> NoReturn:
+        message = f"{text} is met inside the `for` only"
+        env.fail("met-in-loop-only", message, node.at, f"name it outside too, as in unit {text}")
+
     def _loop_free(self, in_loop: bool, what: str, at: s.Statement, env: Environment) -> None:
         if in_loop:
-            env.fail("in-loop", f"{what} cannot stand inside a `for` without a quantity", at)
+            env.fail("in-loop", f"{what} cannot stand inside a `for` without a number", at)
 
     def _use(self, parts: _Parts, statement: s.UseStatement, env: Environment, region: _Region) -> None:
         known: KnownMotif = env.text.motif(statement.motif)
         name = known.motif.name.name
         if name in env.using:
-            env.fail("use-circle", f"{' -> '.join((*env.using, name))}: a motif cannot use itself", statement)
+            circle = " uses ".join((*env.using[env.using.index(name) :], name))
+            env.fail("use-circle", f"a motif cannot use itself: {circle}", statement)
+        if len(env.using) > DEEPEST:
+            env.fail("too-deep", f"more than {DEEPEST} motifs use one another in a row", statement)
         prefix = f"{env.prefix}{statement.name.name}."
         if prefix in self._taken:
             env.fail("name-twice", f"{statement.name.name} is used twice", statement.name)
@@ -315,11 +324,13 @@ class _Resolver:
     def _elements(self, statement: s.ForStatement, env: Environment) -> tuple[MapName, ...]:
         generator = map_of(statement.group, env)
         if generator.kind == ANALOG:
-            env.fail("no-group", "analog forms no group", statement.group)
+            env.fail("no-group", "analog forms no group; flip, negate, rotate(90) … do", statement.group)
         elements = group_of(generator)
         if elements is None:
             env.fail(
-                "no-group", f"{generator.text} forms no group: 360 degrees must be a whole multiple", statement.group
+                "no-group",
+                f"{generator.text} forms no group: some number of such turns must make 360 degrees",
+                statement.group,
             )
         return elements
 
@@ -356,13 +367,10 @@ class _Resolver:
                 layer for layers in (self._catalog if self._analog_models else models).values() for layer in layers
             }
             if name not in there:
-                env.fail(
-                    "unknown-layer",
-                    f"there is no layer {name} in the models searched",
-                    expression,
-                    wrong=name,
-                    known=there,
-                )
+                elsewhere = sorted(m for m, layers in self._catalog.items() if name in layers)
+                hints = (f"{name} is a layer of {', '.join(elsewhere[:4])}",) if elsewhere else ()
+                message = f"there is no layer {name} in the models searched"
+                env.fail("unknown-layer", message, expression, *hints, wrong=name, known=there)
         return name
 
     def _node(self, scope: Scope, expression: s.Expression, item: _Item) -> UnitNode:
@@ -383,10 +391,11 @@ class _Resolver:
                     )
                 node = scope.enter_name(env.prefix + shown, expression)
             case s.Call():
-                return self._term(scope, expression, item)
+                node = self._term(scope, expression, item)
             case _:
                 env.fail("no-unit", "a unit is wanted here", expression)
-        if not item.in_loop:
+        self._sources.setdefault(id(node), env.source)
+        if not isinstance(expression, s.Call) and not item.in_loop:
             node.unit.met_outside_loops = True
         return node
 
@@ -398,7 +407,12 @@ class _Resolver:
         of = self._node(scope, expression.arguments[0], item)
         if name.is_identity:
             if not item.env.loops:
-                item.env.fail("identity", f"{show(expression.function, item.env)} changes nothing", expression)
+                item.env.fail(
+                    "identity",
+                    f"{show(expression.function, item.env)} changes nothing",
+                    expression,
+                    "write the unit itself",
+                )
             return of
         text = item.env.prefix + show(expression, item.env)
         return scope.enter_term(text, name, of, model, expression)
@@ -406,7 +420,8 @@ class _Resolver:
     def _name_units(self, parts: _Parts) -> None:
         for node, _ in parts.scope.units():
             self._kept_alive.append(node)
-            self._unit_names[id(node)] = self._unique(node.text)
+            self._unit_names[id(node)] = name = self._unique(node.text)
+            self._places[name] = self._sources[id(node)], node.at.span
 
     def _unit_name(self, node: UnitNode) -> str:
         return self._unit_names[id(node.unit)]
@@ -432,14 +447,18 @@ class _Resolver:
         ]
         if statement.name is not None and len(pairs) > 1:
             env.fail(
-                "name-of-several", f"{statement.name.name} would name {len(pairs)} edges; name one", statement.name
+                "name-of-several",
+                f"{statement.name.name} would name {len(pairs)} edges; `as` names one",
+                statement.name,
             )
         for arrow, source, target in pairs:
             if statement.skip and arrow != "->":
-                env.fail("skip-sign", "a skip is written skip a -> b", statement)
+                env.fail("skip-sign", "a skip has no arrow of its own: write skip a -> b", statement)
             a, b = self._node(parts.scope, source, item).unit, self._node(parts.scope, target, item).unit
             if a is b:
-                env.fail("edge-to-itself", "an edge leads from one unit to another", target)
+                ends = [show(end, env) for end in (source, target)]
+                same = "" if ends[0] == ends[1] else f"; {ends[0]} and {ends[1]} are one unit here"
+                env.fail("edge-to-itself", f"an edge leads from one unit to another{same}", target)
             entry = parts.edges.setdefault((id(a), id(b), statement.skip), _EdgeEntry(a, b, statement.skip))
             entry.arrows.append(arrow)
             entry.stated.append((statement.where, env, item.region))
@@ -479,7 +498,9 @@ class _Resolver:
             sides = [statement.term] if isinstance(statement, s.TermStatement) else [statement.left, statement.right]
             calls = [side for side in sides if isinstance(side, s.Call)]
             if len(calls) != 1:
-                item.env.fail("which-row", "a row of a map is wanted here: x = T(a), with one term", statement)
+                item.env.fail(
+                    "which-row", "`as` and `where` belong to a map's row: b = T(a), with a term on one side", statement
+                )
             self._name_row(parts, entered, calls[0], item)
 
     def _name_row(self, parts: _Parts, entered: dict[int, p.MapRow], call: s.Call, item: _Item) -> None:
@@ -624,7 +645,7 @@ class _Resolver:
             inner = replace(item, env=item.env.with_loop(statement.name.name, element))
             body, parts = self._inner(statement.block, inner, around)
             for text, node in parts.scope.names.items():
-                item.env.fail("met-in-loop-only", f"{text} is met in the `for` only; name it outside", node.at)
+                self._met_in_loop_only(text, node, item.env)
             bodies.append(body)
         return p.Choice(statement.quantity, float(count), tuple(bodies))
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from circuitdb.language import syntax as s
 from circuitdb.language.diagnostics import Diagnostic, MotifError, Source, nearest_names
 from circuitdb.language.library import library_files
-from circuitdb.language.parser import parse
+from circuitdb.language.parser import LONGEST_TEXT, parse
+
+MOST_IMPORTS = 20
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ def load(source: Source, folder: Path) -> Text:
     MotifError
         Where a text has a mistake, a file cannot be read, imports run in a circle, or a motif is defined twice.
     """
-    return _load(source, folder, ())
+    return _load(source, folder, (), {})
 
 
-def _load(source: Source, folder: Path, importing: tuple[Path, ...]) -> Text:
+def _load(source: Source, folder: Path, importing: tuple[Path, ...], loaded: dict[Path, Text]) -> Text:
     program = parse(source)
     seen: dict[str, s.Motif] = {}
     for motif in program.motifs:
@@ -90,22 +92,38 @@ def _load(source: Source, folder: Path, importing: tuple[Path, ...]) -> Text:
         seen[motif.name.name] = motif
     imported: list[KnownMotif] = []
     for line in program.imports:
-        path = (folder / line.path).resolve()
+        path, text = _read(folder, line, source)
         if path in importing:
             circle = " -> ".join(p.name for p in (*importing[importing.index(path) :], path))
             raise MotifError(Diagnostic("import-circle", f"imports run in a circle: {circle}", source, line.span))
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not text in UTF-8"
-            raise MotifError(
-                Diagnostic("import-unreadable", f"cannot read {line.path}: {reason}", source, line.span)
-            ) from None
-        inner = _load(Source(line.path, text), path.parent, (*importing, path))
+        if len(importing) >= MOST_IMPORTS:
+            message = f"more than {MOST_IMPORTS} files import one another in a row"
+            raise MotifError(Diagnostic("too-deep", message, source, line.span))
+        if path not in loaded:
+            loaded[path] = _load(Source(line.path, text), path.parent, (*importing, path), loaded)
+        inner = loaded[path]
         imported += [*inner.own(), *inner.imported]
-    return Text(source, program, tuple(imported))
+    return Text(source, program, tuple({id(known.motif): known for known in imported}.values()))
+
+
+def _read(folder: Path, line: s.Import, source: Source) -> tuple[Path, str]:
+    """The path and text of an imported file."""
+    try:
+        path = (folder / line.path).resolve()
+        if path.exists() and not path.is_file():
+            raise ValueError("no file")
+        with path.open(encoding="utf-8-sig") as file:
+            return path, file.read(LONGEST_TEXT + 1)
+    except OSError as error:
+        reason = (error.strerror or "no such file").lower()
+    except UnicodeDecodeError:
+        reason = "not text in UTF-8"
+    except ValueError:
+        reason = "no file"
+    message = f"cannot read {line.path}: {reason}"
+    raise MotifError(Diagnostic("import-unreadable", message, source, line.span))
 
 
 @cache
 def _library_text(path: Path) -> Text:
-    return _load(Source(path.name, path.read_text(encoding="utf-8")), path.parent, (path.resolve(),))
+    return _load(Source(path.name, path.read_text(encoding="utf-8")), path.parent, (path.resolve(),), {})
