@@ -149,11 +149,13 @@ def _print(summary: Summary, format: Format, quiet: bool) -> None:
     if quiet:
         return
     if summary.absent:
-        output.remark(f"left out, no weights for: {_shortened(summary.absent)}")
+        output.remark(f"without weights: {_shortened(summary.absent)}")
     if summary.unused:
-        output.remark(f"not used, no place for: {_shortened(summary.unused)}")
+        output.remark(f"in the file but not in the network: {_shortened(summary.unused)}")
+    if summary.left_out:
+        output.remark(f"not read: {summary.left_out}")
 
 
-def _shortened(names: tuple[str, ...], most: int = 8) -> str:
+def _shortened(names: list[str], most: int = 8) -> str:
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 import circuitdb
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 class Summary:
     """What an ingest wrote.
 
-    `energy_kept`: the part of the squared weights into a unit that its kept edges carry, the mean over all units with
-    inputs. `absent`: modules whose weights were not there. `unused`: tensors of the file that the network has no use
-    for. `seconds`: in all; `stages`: of each stage. `size_bytes`: of the database's file, None for a server.
+    `energy_kept`: the part of all squared weights that edges carry. `absent`: layers and heads without weights.
+    `unused`: tensors of the file that the network has no use for. `left_out`: what of the network was not read, in
+    words. `seconds`: in all; `stages`: of each stage. `size_bytes`: of the database's file, None for a server.
     """
 
     model: str
@@ -43,8 +42,9 @@ class Summary:
     units: int
     edges: int
     energy_kept: float
-    absent: tuple[str, ...]
-    unused: tuple[str, ...]
+    absent: list[str]
+    unused: list[str]
+    left_out: str
     seconds: float
     stages: Mapping[str, float]
     size_bytes: int | None
@@ -104,25 +104,30 @@ def ingest_model(
     --------
     >>> ingest_model("inceptionv1", weights="bvlc_googlenet_inceptionv1.safetensors", db="zoo.duckdb")
     """
-    clock = _Clock(progress)
+    clock = _Clock()
+    tell = progress or _tell_nobody
     name = check_name(_default_name(model) if name is None else name, "model")
     _refuse_early(db, name, replace)
     with clock.stage("reading"):
+        tell("reading", 0, 1)
+        from ingest.keep import KeepRule
         from ingest.sources import load
 
+        rule = KeepRule.parse(keep)
         source = load(model, weights, seed=seed, partial=partial)
+        tell("reading", 1, 1)
     with clock.stage("expanding"):
         from ingest.expand import expand
 
         expansion = expand(
             source.loaded.network,
             source.example,
-            keep=keep,
+            keep=rule,
             dense=dense,
             layers=layers,
             names=source.layer_names,
             absent=source.loaded.absent,
-            progress=progress,
+            progress=tell,
         )
     options = {
         "model": model,
@@ -130,13 +135,12 @@ def ingest_model(
         "layers": None if layers is None else list(layers),
         "dense": dense,
         "partial": partial,
-        "unused": list(source.loaded.unused),
     }
-    graph = _graph(name, source, expansion, keep, options)
+    graph = _graph(name, source, expansion, options)
     with clock.stage("writing"):
         store = open_store(db)
         try:
-            store.write(graph, replace=replace, progress=progress)
+            store.write(graph, replace=replace, progress=tell)
         finally:
             store.close()
     return Summary(
@@ -145,31 +149,31 @@ def ingest_model(
         layers=graph.layers.num_rows,
         units=graph.units.num_rows,
         edges=graph.edges.num_rows,
-        energy_kept=_mean_energy_kept(graph),
-        absent=source.loaded.absent,
-        unused=source.loaded.unused,
+        energy_kept=expansion.energy_kept,
+        absent=_absent(source, expansion),
+        unused=list(source.loaded.unused),
+        left_out=_left_out(source, expansion),
         seconds=clock.total(),
         stages=clock.stages,
-        size_bytes=Path(db).stat().st_size if "://" not in db else None,
+        size_bytes=None if "://" in db else Path(db).expanduser().stat().st_size,
     )
 
 
-class _Clock:
-    """Seconds of each stage, told to whoever follows the progress."""
+def _tell_nobody(stage: str, done: int, total: int) -> None:
+    """Progress that nobody follows."""
 
-    def __init__(self, progress: Progress | None):
+
+class _Clock:
+    """Seconds of each stage."""
+
+    def __init__(self) -> None:
         self.stages: dict[str, float] = {}
-        self._progress = progress
         self._start = time.perf_counter()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         start = time.perf_counter()
-        if self._progress is not None:
-            self._progress(name, 0, 1)
         yield
-        if self._progress is not None:
-            self._progress(name, 1, 1)
         self.stages[name] = time.perf_counter() - start
 
     def total(self) -> float:
@@ -182,11 +186,12 @@ def _default_name(model: str) -> str:
 
 def _refuse_early(db: str, name: str, replace: bool) -> None:
     """Say at once what writing would say at the end: that the model is there, or that the place is not."""
-    if "://" not in db and not Path(db).exists():
-        folder = Path(db).absolute().parent
-        if not folder.is_dir():
-            raise InputError(f"there is no folder {str(folder)!r} to put the database in")
-        return
+    if "://" not in db:
+        file = Path(db).expanduser()
+        if not file.parent.is_dir():
+            raise InputError(f"there is no folder {str(file.parent)!r} to put the database in")
+        if not file.exists():
+            return
     store = open_store(db)
     try:
         there = any(model["name"] == name for model in store.models())
@@ -198,7 +203,17 @@ def _refuse_early(db: str, name: str, replace: bool) -> None:
         )
 
 
-def _graph(name: str, source: Source, expansion: Expansion, keep: str, options: dict[str, Any]) -> ModelGraph:
+def _absent(source: Source, expansion: Expansion) -> list[str]:
+    """What of the network has no weights: feature layers, and heads that it is whole without."""
+    return [*expansion.absent, *source.loaded.left_out]
+
+
+def _left_out(source: Source, expansion: Expansion) -> str:
+    """What of the network could be read if it were asked for."""
+    return "" if source.loaded.left_out else expansion.left_out
+
+
+def _graph(name: str, source: Source, expansion: Expansion, options: dict[str, Any]) -> ModelGraph:
     record: dict[str, Any] = {
         "name": name,
         "architecture": source.architecture,
@@ -207,9 +222,9 @@ def _graph(name: str, source: Source, expansion: Expansion, keep: str, options: 
         "weights_sha256": source.loaded.sha256,
         "licence": source.licence,
         "preprocessing": source.preprocessing,
-        "keep": keep,
-        "absent": list(source.loaded.absent),
-        "options": options,
+        "keep": expansion.keep,
+        "absent": _absent(source, expansion),
+        "options": options | {"unused": list(source.loaded.unused), "left_out": _left_out(source, expansion)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "circuitdb_version": circuitdb.__version__,
     }
@@ -240,8 +255,3 @@ def _labels(source: Source, units: pa.Table) -> pa.Table | None:
             "source": pa.array([source.architecture] * len(known)),
         }
     )
-
-
-def _mean_energy_kept(graph: ModelGraph) -> float:
-    kept = graph.units["energy_kept_in"].drop_null().to_numpy()
-    return float(np.mean(kept)) if len(kept) else 1.0

@@ -33,7 +33,8 @@ class Loaded:
     """A network that holds weights, and which those are.
 
     `weights`: the file's name, torchvision's name, or random with its seed. `absent`: module paths whose weights are
-    not there. `unused`: names in the file that the network has no use for.
+    not there. `unused`: names in the file that the network has no use for. `left_out`: children of the network that
+    it is whole without and that lack all their weights; they were taken out.
     """
 
     network: nn.Module
@@ -41,6 +42,7 @@ class Loaded:
     sha256: str
     absent: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,8 +280,7 @@ def _load_torchvision(model: str, weights: str | None, seed: int, partial: bool)
             found = read_weights(_file(model, weights, published))
         network = networks.build_blank(model)
         left_out = leave_out(network, networks.dispensable(model), found.tensors)
-        loaded = _with_file(network, found, partial)
-        loaded = replace(loaded, absent=left_out + loaded.absent)
+        loaded = replace(_with_file(network, found, partial), left_out=left_out)
     preprocessing = networks.preprocessing(model, weights if weights in published else "DEFAULT")
     return Source(
         loaded,

@@ -49,8 +49,8 @@ def test_weights_of_the_features_alone_need_no_partial_and_the_record_names_the_
     network: str, weights_file: Callable[[str], Path]
 ) -> None:
     source = load(network, str(weights_file(network)))
-    assert source.loaded.absent == ("classifier",)
-    assert source.loaded.unused == ()
+    assert source.loaded.left_out == ("classifier",)
+    assert (source.loaded.absent, source.loaded.unused) == ((), ())
     weights = load_file(weights_file(network))
     state = source.loaded.network.state_dict()
     assert state.keys() == weights.keys()
@@ -131,7 +131,7 @@ def test_auxiliary_heads_may_be_missing(tmp_path: Path) -> None:
     state = torchvision_networks.build("googlenet").state_dict()
     save_file({name: value for name, value in state.items() if not name.startswith("aux")}, tmp_path / "g.safetensors")
     loaded = load("googlenet", str(tmp_path / "g.safetensors")).loaded
-    assert loaded.absent == ("aux1", "aux2")
+    assert loaded.left_out == ("aux1", "aux2")
     with torch.no_grad():
         assert loaded.network(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
 
