@@ -83,6 +83,19 @@ class ModelGraph:
 
 
 @dataclass(frozen=True)
+class Analogues:
+    """The analogues from units of one model to units of another.
+
+    rows: source, target (int32, rows of the two models' `units`), rank, score, ...; each pair stands once, and each
+    rank once for a source.
+    """
+
+    source: str
+    target: str
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
 class Limits:
     """Bounds on one search. `rows` and `seconds` of None are unbounded; `memory_mb` holds for the embedded store."""
 
@@ -168,6 +181,18 @@ class Store(Protocol):
 
     def delete_label(self, key: str, label: str) -> None:
         """Take a label from a unit, whoever gave it."""
+
+    def write_analogues(self, analogues: Analogues) -> None:
+        """Write the analogues from one model to another, in the place of those that are there.
+
+        Raises
+        ------
+        InputError
+            If a model is not there, or a row names a unit that is not.
+        """
+
+    def analogues(self) -> list[Analogues]:
+        """All analogues, a table for each pair of models that has any, in order of their names."""
 
     def find(self, query: Query, limits: Limits) -> Found:
         """Search."""

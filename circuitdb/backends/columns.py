@@ -35,6 +35,7 @@ ARROW_TYPES: Mapping[PropertyType, pa.DataType] = {
 REFERENCES: Mapping[Record, tuple[str, ...]] = {
     Record.EDGE: ("source", "target"),
     Record.MAP: ("source", "target"),
+    Record.ANALOGUE: ("source", "target"),
     Record.LABEL: ("unit",),
     Record.FAMILY: ("id",),
     Record.MEMBER: ("family", "unit"),

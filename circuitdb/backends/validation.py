@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from circuitdb.backends.base import Dense, ModelGraph, Value
+from circuitdb.backends.base import Analogues, Dense, ModelGraph, Value
 from circuitdb.backends.columns import (
     Integers,
     Place,
@@ -64,6 +64,32 @@ def checked(graph: ModelGraph) -> ModelGraph:
         members=members,
         dense=_checked_dense(graph.dense, layers),
     )
+
+
+def checked_analogues(analogues: Analogues, sources: int, targets: int) -> pa.Table:
+    """The rows as a store takes them, in order of (source, rank).
+
+    sources, targets: how many units the two models have.
+
+    Raises
+    ------
+    InputError
+        If anything is wrong; the message names the place.
+    """
+    what = f"analogues {analogues.source} -> {analogues.target}"
+    if analogues.source == analogues.target:
+        raise InputError(f"{what}: analogues lie in another model")
+    source = references(analogues.rows, "source", sources, what)
+    target = references(analogues.rows, "target", targets, what)
+    table = typed(analogues.rows, Record.ANALOGUE, what)
+    rank = integers(table, "rank")
+    refuse(rank < 1, lambda row: f"{what}: row {row}", "a rank is 1 or more")
+    for name, values in (("pair of units", target), ("rank of a unit", rank)):
+        order = np.lexsort((values, source))
+        repeated = ~increasing(source[order], values[order])
+        if repeated.any():
+            raise InputError(f"{what}: row {int(order[int(np.argmax(repeated)) + 1])}: a {name} stands there twice")
+    return table.take(pa.array(np.lexsort((rank, source))))
 
 
 @dataclass(frozen=True)
@@ -189,7 +215,7 @@ def _checked_edges(table: pa.Table, places: _Places) -> pa.Table:
 
     table = typed(table, Record.EDGE, "edges", place)
     refuse(source == target, place, "an edge from a unit to itself")
-    refuse(places.depth[source] > places.depth[target], place, "the edge runs against the order of depth")
+    refuse(places.depth[source] >= places.depth[target], place, "edges run from a lower to a higher depth")
     kind = rows_of(table["kind"], KINDS, "edges", "kind")
     skip = kind == KINDS.index(EdgeKind.SKIP)
     negative = table["weight"].to_numpy() < 0

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from circuitdb.backends.base import Dense, KernelBlock, ModelGraph, Value
+from circuitdb.backends.base import Analogues, Dense, KernelBlock, ModelGraph, Value
 from circuitdb.backends.columns import ARROW_TYPES
 from circuitdb.backends.duckdb.files import fetch
 from circuitdb.backends.duckdb.schema import TABLES, folded, quoted
@@ -75,6 +76,52 @@ def insert(
     statement = f"INSERT INTO {quoted(name)} ({columns}) SELECT {', '.join(values.values())} FROM incoming"
     fetch(connection, statement, parameters)
     connection.unregister("incoming")
+
+
+def unit_numbers(connection: duckdb.DuckDBPyConnection, model_id: int) -> tuple[int, int]:
+    """The id of a model's first unit, and how many it has; the ids follow on each other."""
+    [(first, count)] = fetch(
+        connection, "SELECT coalesce(min(id), 0), count(*) FROM unit WHERE model_id = ?", [model_id]
+    )
+    return first, count
+
+
+def insert_analogues(
+    connection: duckdb.DuckDBPyConnection, table: pa.Table, models: tuple[int, int], first_units: tuple[int, int]
+) -> None:
+    """Insert checked analogues between two models whose units are numbered from `first_units`."""
+    stored = _stored("analogue", table)
+    for end, first in zip(("source", "target"), first_units, strict=True):
+        moved = pc.add(stored[end], pa.scalar(first, pa.int32()))
+        stored = stored.set_column(stored.column_names.index(end), end, moved)
+    columns = ", ".join(map(quoted, stored.column_names))
+    connection.register("incoming", stored)
+    fetch(
+        connection,
+        f"INSERT INTO analogue (source_model_id, target_model_id, {columns}) "
+        f"SELECT CAST(? AS INTEGER), CAST(? AS INTEGER), {columns} FROM incoming",
+        list(models),
+    )
+    connection.unregister("incoming")
+
+
+def read_analogues(connection: duckdb.DuckDBPyConnection) -> list[Analogues]:
+    """All analogues, by pair of models, in order of the models' names."""
+    names = dict(fetch(connection, "SELECT id, name FROM model"))
+    pairs = fetch(connection, "SELECT DISTINCT source_model_id, target_model_id FROM analogue")
+    columns = ", ".join(f"a.{quoted(prop.name)}" for prop in properties(Record.ANALOGUE))
+    found = []
+    for source, target in sorted(pairs, key=lambda pair: (names[pair[0]], names[pair[1]])):
+        first = [unit_numbers(connection, model)[0] for model in (source, target)]
+        table = connection.sql(
+            f"SELECT (a.source - $s)::INTEGER AS source, (a.target - $t)::INTEGER AS target, {columns} "
+            "FROM analogue AS a WHERE a.source_model_id = $source AND a.target_model_id = $target "
+            "ORDER BY a.source, a.rank",
+            params={"s": first[0], "t": first[1], "source": source, "target": target},
+        ).to_arrow_table()
+        kept = [name for name in table.column_names if table[name].null_count < table.num_rows]
+        found.append(Analogues(names[source], names[target], table.select(kept)))
+    return found
 
 
 def read_graph(connection: duckdb.DuckDBPyConnection, model_id: int) -> ModelGraph:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
-from circuitdb.backends.base import Dense, Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.base import Analogues, Dense, Explanation, Found, Limits, ModelGraph, Progress, Row
 from circuitdb.backends.duckdb import files, rows
 from circuitdb.backends.duckdb.schema import MODEL_COLUMNS, folded, quoted
-from circuitdb.backends.validation import check_text, checked
+from circuitdb.backends.validation import check_text, checked, checked_analogues
 from circuitdb.errors import InputError
 from circuitdb.graph import Record, properties
 
@@ -191,6 +191,27 @@ class DuckDBStore:
             statement = "DELETE FROM label WHERE unit_id = ? AND label = ? RETURNING label"
             if not files.fetch(connection, statement, [unit_id, label]):
                 raise InputError(f"{key} has no label {label!r}")
+
+    def write_analogues(self, analogues: Analogues) -> None:
+        """Write the analogues from one model to another, in the place of those that are there.
+
+        Raises
+        ------
+        InputError
+            If a model is not there, or a row names a unit that is not.
+        """
+        files.require(self.path)
+        with files.writing(self.path, self._wait_seconds) as connection:
+            ids = [self._known_model(connection, name) for name in (analogues.source, analogues.target)]
+            (first_source, sources), (first_target, targets) = (rows.unit_numbers(connection, i) for i in ids)
+            table = checked_analogues(analogues, sources, targets)
+            files.fetch(connection, "DELETE FROM analogue WHERE source_model_id = ? AND target_model_id = ?", ids)
+            rows.insert_analogues(connection, table, (ids[0], ids[1]), (first_source, first_target))
+
+    def analogues(self) -> list[Analogues]:
+        """All analogues, a table for each pair of models that has any, in order of their names."""
+        with self.reading() as connection:
+            return rows.read_analogues(connection)
 
     def find(self, query: Query, limits: Limits) -> Found:
         """Search."""

@@ -320,8 +320,8 @@ def _text(expression: Expression) -> str:
             return _name(name)
         case Parameter(name=name):
             return f"${name}"
-        case Constant(value=value):
-            return "null" if value is None else str(value).lower()
+        case Constant(value=constant):
+            return "null" if constant is None else str(constant).lower()
         case Property(of=of, name=name):
             return f"{_text(of)}.{_name(name)}"
         case Call(function=function, arguments=arguments):

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from circuitdb.backends.base import Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.base import Analogues, Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.neo4j.analogues import count_units, read_analogues, write_analogues
 from circuitdb.backends.neo4j.connection import Connection
 from circuitdb.backends.neo4j.loading import hide_model, load_model, sweep
 from circuitdb.backends.neo4j.reading import (
@@ -29,7 +30,7 @@ from circuitdb.backends.neo4j.schema import (
     schema_statements,
 )
 from circuitdb.backends.neo4j.tables import label_lists, label_pairs, node_tables
-from circuitdb.backends.validation import check_text
+from circuitdb.backends.validation import check_text, checked_analogues
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import SCHEMA_VERSION
 
@@ -157,6 +158,21 @@ class Neo4jStore:
             return {key: kept}
 
         self._change_labels([key], take)
+
+    def write_analogues(self, analogues: Analogues) -> None:
+        """Write the analogues from one model to another, in the place of those that are there.
+
+        Raises
+        ------
+        InputError
+            If a model is not there, or a row names a unit that is not.
+        """
+        counts = [count_units(self.connection, name) for name in (analogues.source, analogues.target)]
+        write_analogues(self.connection, analogues, checked_analogues(analogues, *counts))
+
+    def analogues(self) -> list[Analogues]:
+        """All analogues, a table for each pair of models that has any, in order of their names."""
+        return read_analogues(self.connection)
 
     def find(self, query: Query, limits: Limits) -> Found:
         """Search."""
