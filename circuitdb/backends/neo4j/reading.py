@@ -64,6 +64,12 @@ def read_units(connection: Connection, keys: Sequence[str]) -> list[Row]:
     return [found[key] for key in keys if key in found]
 
 
+def read_layer_units(connection: Connection, model: str, layer: str) -> list[Row]:
+    """The units of a layer by index, as `read_units` gives them."""
+    text = "MATCH (u:Unit {model: $model, layer: $layer}) RETURN properties(u) ORDER BY u.position"
+    return [_unit_row(row[0]) for row in connection.read(text, {"model": model, "layer": layer})]
+
+
 def read_unit(connection: Connection, key: str) -> Row | None:
     """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
 

@@ -16,6 +16,7 @@ from circuitdb.backends.neo4j.loading import hide_model, load_model, sweep
 from circuitdb.backends.neo4j.reading import (
     no_model,
     read_edges,
+    read_layer_units,
     read_labels,
     read_model,
     read_models,
@@ -119,6 +120,10 @@ class Neo4jStore:
     def units(self, keys: Sequence[str]) -> list[Row]:
         """The properties of several units, with `labels`, in the order of `keys`; unknown keys are left out."""
         return read_units(self.connection, keys)
+
+    def layer_units(self, model: str, layer: str) -> list[Row]:
+        """The units of a layer by index, as `units` gives them; none where there is no such layer."""
+        return read_layer_units(self.connection, model, layer)
 
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
@@ -226,8 +231,9 @@ class Neo4jStore:
         names = self.connection.read("SHOW INDEXES YIELD name RETURN collect(name) AS names")[0]["names"]
         if not set(names) >= SCHEMA_NAMES:
             self.connection.define(schema_statements())
-            self.connection.write((VERSION_STATEMENT, VERSION_PARAMETERS))
             self.connection.read("CALL db.awaitIndexes(300)")
+        if not self.connection.read(VERSION_QUESTION):
+            self.connection.write((VERSION_STATEMENT, VERSION_PARAMETERS))
 
     def _check_version(self) -> None:
         for (version,) in self.connection.read(VERSION_QUESTION):
