@@ -51,7 +51,7 @@ def export_for_admin(graphs: Iterable[ModelGraph], folder: Path, database: str =
     Raises
     ------
     InputError
-        If the folder holds something, two models have one name, or a label holds the list separator (U+001F).
+        If the folder holds something, two models have one name, or a label is empty or holds U+001F.
     CircuitdbError
         If the folder cannot be written.
     """
@@ -145,11 +145,13 @@ def _csv_type(kind: pa.DataType) -> str:
 
 
 def _plain(column: pa.Array, name: str) -> pa.Array:
-    """Lists as one text each; numbers of single precision as the doubles they are."""
+    """The column; one of lists as a text each, numbers of single precision as the doubles they are."""
     if not pa.types.is_list(column.type):
         return column
     if pa.types.is_floating(column.type.value_type):
         return pc.binary_join(column.cast(pa.list_(pa.float64())).cast(pa.list_(pa.string())), SEPARATOR)
     if pc.any(pc.match_substring(column.flatten(), SEPARATOR)).as_py():
-        raise InputError(f"{name} hold a text with the character U+001F, which the importer takes for a separator")
+        raise InputError("a label holds the character U+001F, which the importer takes for a separator")
+    if name == "labels" and pc.any(pc.equal(column.flatten(), "")).as_py():
+        raise InputError("a label is empty, which the importer takes for no label")
     return pc.binary_join(column, SEPARATOR)

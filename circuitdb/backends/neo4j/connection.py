@@ -21,6 +21,7 @@ from neo4j.exceptions import (
     ConfigurationError,
     DriverError,
     Forbidden,
+    IncompleteCommit,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -132,6 +133,11 @@ def translate(error: Exception, address: Address) -> CircuitdbError:
         return CircuitdbError(
             f"the certificate of {where} is not trusted; install its authority's certificate, or use "
             f"neo4j+ssc:// for a self-signed one"
+        )
+    if isinstance(error, IncompleteCommit):
+        return CircuitdbError(
+            f"the connection to {where} was lost while a change was being completed; "
+            "look whether it is there, then try again"
         )
     if isinstance(error, SessionExpired):
         return CircuitdbError(
