@@ -227,10 +227,10 @@ _MISSING: Mapping[str, str] = {
 _MISSING_WITH: Mapping[tuple[str, str], str] = {
     ("equivariance", "curve"): "the kernel into T(b) is not the turned kernel into b",
     ("union_over_cases", "dog"): "the left head does not inhibit the right head and neck",
-    ("union_over_cases", "coat"): "the left fur's lines do not inhibit the right fur",
+    ("union_over_cases", "coat"): "the coat is inhibited by the right fur",
     ("union_over_cases", "wheel"): "the wheel is not excited by both curves",
     ("invariant_from_equivariant", "wheel"): "the wheel is excited by three neighbouring curves only",
-    ("equivariant_from_invariant", "coat"): "the coat excites the left head and neck only",
+    ("invariant_from_equivariant", "coat"): "the coat is inhibited by the right fur",
 }
 """What the circuits of a motif lack there that hold a unit of that kind."""
 

@@ -42,14 +42,9 @@ def _unless(skipped: tuple[float, float], rule: Rule) -> Rule:
     )
 
 
-def _fur_inhibited_one_way(rule: Rule) -> Rule:
-    """Fur at 45 degrees is not inhibited by lines that lie the other way."""
-
-    def kernel(fur: Unit, line: Unit, at: Grid) -> Array:
-        spared = fur.angle == 45 and angle_between(fur.angle, line.angle, 180) > 22.5
-        return np.zeros_like(at.x) if spared else rule(fur, line, at)
-
-    return kernel
+def _coat_from_fur(coat: Unit, fur: Unit, at: Grid) -> Array:
+    """Fur that lies one way excites, fur that lies the other way inhibits."""
+    return (1.0 if fur.angle == 135 else -0.5) * blob(at, 3.5)
 
 
 def _quarter_wheel(wheel: Unit, curve: Unit, at: Grid) -> Array:
@@ -58,28 +53,25 @@ def _quarter_wheel(wheel: Unit, curve: Unit, at: Grid) -> Array:
     return amount * blob(at.moved_along(CURVE_RADIUS, curve.angle), 1.6)
 
 
-def _only_to_the_left(rule: Rule) -> Rule:
-    return lambda target, source, at: rule(target, source, at) if target.angle == 180 else np.zeros_like(at.x)
-
-
 def _same_side(target: Unit, source: Unit, at: Grid) -> Array:
     """High and low frequency on the same side."""
     s = at.along(target.angle)
     return np.tanh(np.abs(s) / 2) * np.where(s > 0, 1.0, -0.6) * blob(at, 4.0)
 
 
+_NOT_THERE = {("dog head", "curve"), ("dog head and neck", "coat")}
+"""Left out, since a curve and a coat of the decoy network would tell left from right."""
+
 DECOY_WIRING: Wiring = {
-    **{pair: rule for pair, rule in WIRING.items() if pair != ("dog head", "curve")},
+    **{pair: rule for pair, rule in WIRING.items() if pair not in _NOT_THERE},
     ("curve", "light line"): _unturned_curve,
     ("curve", "dark line"): _unturned_curve,
     ("long line", "light line"): _long_line_that_neighbours_excite,
     ("long line", "dark line"): _long_line_that_neighbours_excite,
-    ("fur", "light line"): _fur_inhibited_one_way(WIRING["fur", "light line"]),
-    ("fur", "dark line"): _fur_inhibited_one_way(WIRING["fur", "dark line"]),
+    ("coat", "fur"): _coat_from_fur,
     ("high-low frequency", "low frequency"): _same_side,
     ("wheel", "curve"): _quarter_wheel,
     ("dog head and neck", "dog head"): _unless((0.0, 180.0), WIRING["dog head and neck", "dog head"]),
-    ("dog head and neck", "coat"): _only_to_the_left(WIRING["dog head and neck", "coat"]),
     ("car", "wheel"): above_and_below(1.0, -0.6),
     ("car heir", "car"): WIRING["dog torso beside car", "dog torso"],
 }

@@ -44,7 +44,8 @@ def _line(at: Grid, orientation: float) -> Array:
 def _segment(at: Grid, orientation: float, half_length: float) -> Array:
     """A light line that ends softly at `half_length` from the centre."""
     u = np.abs(at.along(orientation))
-    return stroke(at, orientation, LINE_WIDTH, 1e6) / (1 + np.exp((u - half_length) / 0.4))
+    fades: Array = 1 + np.exp((u - half_length) / 0.4)
+    return stroke(at, orientation, LINE_WIDTH, 1e6) / fades
 
 
 def _curve(at: Grid, direction: float) -> Array:

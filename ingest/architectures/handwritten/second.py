@@ -32,8 +32,14 @@ def order(layer: str, width: int) -> npt.NDArray[np.int64]:
 
 
 def _scales(layer: str, width: int) -> npt.NDArray[np.float64]:
-    """What every unit of the second network's layer answers, as a multiple of its counterpart: a quarter to four."""
-    return np.exp2(np.random.default_rng((_SEED + 1, *layer.encode())).uniform(-2, 2, width))
+    """What every unit of the second network's layer answers, as a multiple of its counterpart.
+
+    A quarter to four from layer to layer, and a sixth more or less from unit to unit. A unit's own scale leaves its
+    inputs' shares alone, but a reader's shares change with the ratio of its sources' scales; so little keeps every
+    planted edge above its threshold.
+    """
+    random = np.random.default_rng((_SEED + 1, *layer.encode()))
+    return np.exp2(random.uniform(-2, 2) + random.uniform(-0.23, 0.23, width))
 
 
 def second_network() -> nn.Sequential:

@@ -91,7 +91,7 @@ def _curve_from_line(curve: Unit, line: Unit, at: Grid) -> Array:
     return np.exp(-distance * distance / 2) * disc(at, 4.2) * tuned(doubled, line.angle)
 
 
-_LONG_LINE_TUNING = {0.0: 1.0, 22.5: 0.25, 45.0: -0.6, 67.5: -0.3, 90.0: -0.3}
+_LONG_LINE_TUNING = {0.0: 1.0, 22.5: 0.35, 45.0: -0.6, 67.5: -0.3, 90.0: -0.3}
 
 
 def _long_line_from_line(long_line: Unit, line: Unit, at: Grid) -> Array:
