@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ import duckdb
 from circuitdb.backends import open_store
 from circuitdb.backends.base import Limits, Match, Store
 from circuitdb.errors import InputError
-from circuitdb.pattern.compile import compile_query
 from circuitdb.language.diagnostics import Source
 from circuitdb.language.parser import parse
+from circuitdb.pattern.compile import compile_query
 from tests.oracle import Answer, Circuit, answer
 from tests.oracle_graphs import Document, Graphs, graphs_of
 from tests.oracle_statements import UnsupportedError
@@ -52,7 +52,9 @@ def planted_duckdb(document: Document) -> Iterator[Store]:
 
 def _plant_analogues(address: str, document: Document) -> None:
     with duckdb.connect(address) as connection:
-        ids = {key: (unit, model) for key, unit, model in connection.sql("SELECT key, id, model_id FROM unit").fetchall()}
+        ids = {
+            key: (unit, model) for key, unit, model in connection.sql("SELECT key, id, model_id FROM unit").fetchall()
+        }
         for row in document["analogues"]:
             (source, source_model), (target, target_model) = ids[row["source"]], ids[row["target"]]
             values = row | {
@@ -161,12 +163,12 @@ def _same(graphs: Graphs, circuit: Circuit, match: Match) -> bool:
 
 def _same_edge(graphs: Graphs, edge: dict[str, Any]) -> bool:
     known = graphs.network.get_edge_data(edge["source"], edge["target"], edge["kind"] == "SKIP")
-    return all(known.get(name) == edge.get(name) for name in ("kind", "weight", "strength", "top", "rank_in", "kernel_h")) and (
-        _close(known["share"], edge["share"])
-    )
+    return all(
+        known.get(name) == edge.get(name) for name in ("kind", "weight", "strength", "top", "rank_in", "kernel_h")
+    ) and (_close(known["share"], edge["share"]))
 
 
-def documents(seed: int) -> Iterator[tuple[Document, Graphs, random.Random]]:
+def documents(seed: int | str) -> Iterator[tuple[Document, Graphs, random.Random]]:
     """Random documents, the same for the same seed."""
     number = 0
     while True:
@@ -183,24 +185,27 @@ class Tally:
     pairs: int = 0
     with_circuits: int = 0
     few: int = 0
-    refused: Counter[str] | None = None
-    faults: list[tuple[Document, str, str]] | None = None
+    refused: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[Document, str, str]] = field(default_factory=list)
 
     def __str__(self) -> str:
-        refused = sum((self.refused or Counter()).values())
+        refused = sum(self.refused.values())
         return (
             f"{self.pairs} pairs compared, {self.with_circuits} with circuits, {self.few} of them with 1 to 50; "
-            f"{refused} more refused; {len(self.faults or [])} disagree"
+            f"{refused} more refused; {len(self.faults)} disagree"
         )
 
 
 def run(
-    pairs: int, seed: int, planted: Callable[[Document], Any], *, most_faults: int = 1, skip: frozenset[str] = frozenset()
+    pairs: int,
+    seed: int | str,
+    planted: Callable[[Document], Any],
+    *,
+    most_faults: int = 1,
+    skip: frozenset[str] = frozenset(),
 ) -> Tally:
     """Compare so many pairs; refused queries do not count."""
-    tally = Tally(refused=Counter(), faults=[])
-    assert tally.refused is not None
-    assert tally.faults is not None
+    tally = Tally()
     for document, graphs, rng in documents(seed):
         with planted(document) as store:
             for text in random_queries(rng, document, graphs, QUERIES_PER_DOCUMENT):
@@ -297,10 +302,9 @@ def main() -> int:
     tally = run(given.pairs, given.seed, STORES[given.store], most_faults=given.faults)
     print(tally)
     if given.refused:
-        assert tally.refused is not None
         for message, times in tally.refused.most_common():
             print(f"{times}x {message}")
-    for document, text, fault in tally.faults or ():
+    for document, text, fault in tally.faults:
         document, text, fault = smallest(document, text, STORES[given.store])
         print(f"\n{text}\n\n{fault}\n\n{json.dumps(document, ensure_ascii=False)}")
     return 1 if tally.faults else 0

@@ -152,7 +152,9 @@ def _edge(rng: random.Random, *, with_kernels: bool, with_shares: bool = False) 
 
 
 def _analogues(rng: random.Random, document: Document, source: str, target: str) -> list[dict[str, Any]]:
-    keys = {model: [u["key"] for u in document["units"] if u["key"].startswith(model + "/")] for model in (source, target)}
+    keys = {
+        model: [u["key"] for u in document["units"] if u["key"].startswith(model + "/")] for model in (source, target)
+    }
     rows = []
     for key in keys[source]:
         found = rng.sample(keys[target], min(len(keys[target]), rng.choice((0, 1, 2, 3, 3))))
@@ -204,4 +206,6 @@ def _table(
             columns[prop.name] = types.get(prop.type, pa.list_(pa.float32()))
     given = {name for row in rows for name in row} | set(references)
     given |= {prop.name for prop in properties(record) if not prop.optional and not rows}
-    return pa.table({name: pa.array([r.get(name) for r in rows], kind) for name, kind in columns.items() if name in given})
+    return pa.table(
+        {name: pa.array([r.get(name) for r in rows], kind) for name, kind in columns.items() if name in given}
+    )

@@ -6,53 +6,26 @@ queries find something. Nothing here knows what a query means; the witness only 
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle_graphs import Document, Graphs, Record
+from tests.random_conditions import GROUPS, Body, Conditions, quoted
 
-GROUPS = ("flip", "flip", "negate", "rotate(90)", "rotate(180)", "hue(120)", "flip_vertical")
-EDGE_NUMBERS = ("weight", "strength", "share", "share", "rank_in", "rank_out", "top", "bottom", "left", "coherence", "dx")
-UNIT_NUMBERS = ("depth", "index", "bias", "mean")
-UNIT_TEXTS = ("layer", "model", "key", "branch", "kind", "label", "label")
-WORDS = ("curve", "dog", "3x3")
-
-
-@dataclass
-class Body:
-    """What is known where statements are being written: witnesses by name, edges and rows by their names."""
-
-    units: dict[str, str] = field(default_factory=dict)
-    edges: dict[str, Record] = field(default_factory=dict)
-    rows: dict[str, tuple[str, Record]] = field(default_factory=dict)
-    counted: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    inner: bool = False
-
-    def inside(self) -> Body:
-        """The same names, in a block."""
-        return Body(dict(self.units), dict(self.edges), dict(self.rows), inner=True)
+QUANTITIES = (
+    *(("at least", 1), ("at least", 1), ("at least", 2), ("at least", 0)),
+    *(("exactly", 0), ("exactly", 1), ("exactly", 2)),
+    *(("at most", 0), ("at most", 1), ("at most", 3), ("at most", 3)),
+)
 
 
-class Maker:
+class Maker(Conditions):
     """Writes queries on one document; `text` gives one."""
-
-    def __init__(self, rng: random.Random, document: Document, graphs: Graphs) -> None:
-        self.rng, self.graphs = rng, graphs
-        self.models = [model["name"] for model in document["models"]]
-        self.layers = sorted({layer["name"] for layer in document["layers"]})
-
-    def chance(self, probability: float) -> bool:
-        return self.rng.random() < probability
 
     def text(self) -> str:
         """A whole text."""
-        self.parameters: dict[str, str] = {}
+        self.parameters = {}
         self.names = 0
-        self.group = ""
-        self.group_name = ""
         self.used: list[str] = []
         self.has_motif = self.chance(0.45)
         model = self.rng.choice(self.models)
@@ -194,7 +167,7 @@ class Maker:
         key = body.units[known]
         inward = self.chance(0.5)
         network = self.graphs.network
-        near = {n for n in (network.predecessors(key) if inward else network.successors(key))} - set(body.units.values())
+        near = set(network.predecessors(key) if inward else network.successors(key)) - set(body.units.values())
         near = {other for other in near if network.has_edge(*((other, key) if inward else (key, other)), False)}
         if len(near) < 2:
             return
@@ -223,13 +196,6 @@ class Maker:
             line += f" {self.arrow(edge)} {names[-1]}"
         body.units |= dict(zip(names, keys, strict=True))
         body.lines.append(line)
-
-    def map_name(self) -> tuple[str, str]:
-        """A map as the text writes it, and as the graph does."""
-        if self.chance(0.7):
-            return self.group_name, self.group
-        written = self.rng.choice((*GROUPS, "rotate(270)", "rotate(-90)"))
-        return written, "rotate(270)" if written == "rotate(-90)" else written
 
     def mapped(self, body: Body) -> None:
         """A unit and what a map makes of it."""
@@ -299,7 +265,7 @@ class Maker:
             for row in self.graphs.analogues.get((key, model), [])
             if row["rank"] <= rank
         ]
-        if not known or body.inner and self.chance(0.5):
+        if not known or (body.inner and self.chance(0.5)):
             return
         name, row = self.rng.choice(known)
         model = self.model_text(row["target"].split("/")[0])
@@ -319,7 +285,7 @@ class Maker:
 
     def equal(self, body: Body) -> None:
         """Two names for one unit."""
-        name = self.rng.choice([name for name in body.units if "." not in name])
+        name = self.rng.choice(list(body.units))
         other = self.fresh()
         body.units[other] = body.units[name]
         body.lines.append(f"{name} = {other}" if self.chance(0.5) else f"{other} = {name}")
@@ -370,10 +336,7 @@ class Maker:
             self.condition_statement(inner)
         if self.chance(0.3):
             inner.lines.append(f"every edge where {self.condition(inner, ('edge', edge))}")
-        quantity, count = self.rng.choice(
-            (("at least", 1), ("at least", 1), ("at least", 2), ("at least", 0), ("exactly", 1), ("exactly", 2))
-            + (("exactly", 0), ("at most", 0), ("at most", 1), ("at most", 3), ("at most", 3))
-        )
+        quantity, count = self.rng.choice(QUANTITIES)
         number = self.parameter("k", str(count)) if self.has_motif and self.chance(0.3) else str(count)
         body.lines.append(f"{quantity} {number} {name} {{ " + "; ".join(inner.lines) + " }")
         if not body.inner:
@@ -474,8 +437,6 @@ class Maker:
                 body.units[f"m{len(self.used)}.{unit}"] = key
         body.edges[f"m{len(self.used)}.e"] = edge
 
-    # Conditions
-
     def condition_statement(self, body: Body) -> None:
         choices = ["where", "where", "every", "declare"]
         match self.rng.choice(choices):
@@ -487,170 +448,21 @@ class Maker:
             case _:
                 self.declare(body)
 
-    def condition(self, body: Body, bare: tuple[str, Record] | None, depth: int = 0) -> str:
-        """A condition that is likely to be true."""
-        chance = self.rng.random()
-        if depth < 2 and chance < 0.1:
-            return f"{self.condition(body, bare, depth + 1)} and {self.condition(body, bare, depth + 1)}"
-        if depth < 2 and chance < 0.2:
-            return f"({self.condition(body, bare, depth + 1)} or {self.condition(body, bare, depth + 1)})"
-        if depth < 2 and chance < 0.27:
-            return f"not ({self.condition(body, bare, depth + 1)})"
-        if bare is not None and self.chance(0.75):
-            return self.on_record(body, *bare, prefix="")
-        return self.free(body, aggregates=bare is None)
-
-    def on_record(self, body: Body, kind: str, record: Record, prefix: str) -> str:
-        """A condition on one record's property, made true mostly by looking at the record."""
-        chance = self.rng.random()
-        if kind == "unit" and chance < 0.55:
-            return self.on_text(prefix, record, self.rng.choice(UNIT_TEXTS))
-        if kind == "analogue" and chance < 0.3:
-            return self.on_text(prefix, record, "method")
-        if kind in ("map", "analogue") and chance < 0.6:
-            return self.rng.choice((f"{prefix}mutual", f"not {prefix}mutual", f"{prefix}mutual = true"))
-        numbers = {"unit": UNIT_NUMBERS, "edge": EDGE_NUMBERS, "map": ("score", "self_score")}.get(kind, ("rank", "score"))
-        name = self.rng.choice(numbers)
-        value = record.get(name)
-        if value is None or self.chance(0.07):
-            return f"{prefix}{name} {self.rng.choice(('=', '!='))} missing" if self.chance(0.5) else f"{prefix}{name} > -1"
-        return f"{prefix}{name} {self.compared_to(float(value))}"
-
-    def compared_to(self, value: float) -> str:
-        operator = self.rng.choice((">=", "<=", ">", "<", "=", "!="))
-        if self.chance(0.85):
-            value += {">": -0.25, "<": 0.25, "!=": 1}.get(operator, 0)
-        return f"{operator} {self.literal(value)}"
-
-    def literal(self, value: float) -> str:
-        written = f"{value:g}"
-        if self.has_motif and value >= 0 and self.chance(0.2):
-            return self.parameter("v", written)
-        return written
-
-    def parameter(self, name: str, value: str) -> str:
-        if self.parameters.setdefault(name, value) != value:
-            name = f"{name}{len(self.parameters)}"
-            self.parameters[name] = value
-        return name
-
-    def on_text(self, prefix: str, record: Record, name: str) -> str:
-        values = record.get("labels", []) if name == "label" else [record[name]] if record.get(name) is not None else []
-        if not values or self.chance(0.05):
-            return f"{prefix}{name} {self.rng.choice(('=', '='))} missing"
-        value = self.rng.choice(values)
-        match self.rng.choice(("=", "!=", "~", "~", "in", "<")):
-            case "=":
-                return f"{prefix}{name} = {self.text_literal(value)}"
-            case "!=":
-                return f"{prefix}{name} != {self.text_literal(self.rng.choice(('curve', 'L0')))}"
-            case "~":
-                start = self.rng.randrange(len(value) + 1)
-                part = value[start : start + self.rng.choice((1, 2, 4))]
-                if self.chance(0.5):
-                    part = self.rng.choice((part.upper(), part.lower(), part.swapcase()))
-                return f"{prefix}{name} ~ {self.text_literal(part)}"
-            case "in":
-                return f"{prefix}{name} in [{quoted(value)}, {quoted('dog')}]"
-        return f"{prefix}{name} {self.rng.choice(('<=', '>=', '<', '>'))} {quoted(value)}"
-
-    def text_literal(self, value: str) -> str:
-        if self.has_motif and self.chance(0.2):
-            return self.parameter("w", value if value in WORDS and value.isidentifier() else quoted(value))
-        return quoted(value)
-
-    def free(self, body: Body, *, aggregates: bool) -> str:
-        """A condition on anything that has a name."""
-        units = self.values(body)
-        one, other = self.rng.choice(units), self.rng.choice(units)
-        keys = [name for name in units if "analog(" not in name]
-        choices = [
-            lambda: self.on_record(body, "unit", self.graphs.network.nodes[body.units[one]], f"{one}."),
-            lambda: self.on_record(body, "unit", self.graphs.network.nodes[body.units[one]], f"{one}."),
-            lambda: f"{one}.{self.rng.choice(('layer', 'depth', 'label'))} "
-            f"{self.rng.choice(('=', '!='))} {other}.{self.rng.choice(('layer', 'depth', 'label'))}",
-            lambda: f"{one}.index {self.rng.choice(('<', '<=', '!='))} {other}.index + 1",
-            lambda: f"{one} {self.rng.choice(('=', '!='))} {other}",
-            lambda: f"{self.term(keys or units)} {self.rng.choice(('=', '!='))} {self.rng.choice((one, 'missing'))}",
-            lambda: f"{self.term(keys or units)}.{self.rng.choice(('layer', 'label', 'branch'))} "
-            f"{self.rng.choice(('= missing', '!= missing', '= ' + quoted(self.rng.choice(self.layers))))}",
-            lambda: f"{self.number(body, aggregates=aggregates)} {self.rng.choice(('>', '<=', '!='))} "
-            f"{self.rng.choice(('0', '0.3', '-0.3', '1', '2'))}",
-        ]
-        if body.edges:
-            edge = self.rng.choice(list(body.edges))
-            choices += [lambda: self.on_record(body, "edge", body.edges[edge], f"{edge}.")] * 3
-            choices += [lambda: f"sign({edge}) {self.rng.choice(('=', '='))} sign({self.rng.choice(list(body.edges))})"]
-            choices += [lambda: f"{self.agreement(body)} {self.rng.choice(('>', '<'))} {self.rng.choice((0.3137, -0.2719))}"]
-            choices += [lambda: f"{self.agreement(body)} {self.rng.choice(('=', '!='))} missing"]
-        if body.rows:
-            row = self.rng.choice(list(body.rows))
-            choices += [lambda: self.on_record(body, *body.rows[row], f"{row}.")] * 2
-        for _ in range(4):
-            condition = self.rng.choice(choices)()
-            if not self._compares_kinds(condition):
-                return condition
-        return f"{one}.depth >= 0"
-
-    def _compares_kinds(self, condition: str) -> bool:
-        """A layer or label against a depth is a mistake."""
-        kinds = [word.split(".")[-1] for word in condition.split() if word.split(".")[-1] in ("layer", "depth", "label")]
-        return len(kinds) == 2 and "depth" in kinds and kinds[0] != kinds[1]
-
-    def values(self, body: Body) -> list[str]:
-        """The names and terms that may stand in expressions; a choice of analogues may not."""
-        return [name for name in body.units if not name.startswith(("analog(2)", "analog(3)"))]
-
-    def term(self, units: list[str]) -> str:
-        name = self.rng.choice(units)
-        if len(self.models) > 1 and self.chance(0.2):
-            return f"analog({name}, {quoted(self.rng.choice(self.models))})"
-        term = f"{self.map_name()[0]}({name})"
-        return f"{self.map_name()[0]}({term})" if self.chance(0.15) else term
-
-    def agreement(self, body: Body) -> str:
-        def kernel() -> str:
-            name = self.rng.choice(list(body.edges))
-            if self.chance(0.6):
-                applied = self.rng.choice((self.group_name, "flip", "rotate(90)", "rotate(45)", "flip_vertical"))
-                name = f"{applied}({name})"
-            return f"rotate(180)({name})" if self.chance(0.1) else name
-
-        return f"agreement({kernel()}, {kernel()})"
-
-    def number(self, body: Body, *, aggregates: bool = True, depth: int = 0) -> str:
-        """A number from anything that has a name."""
-        unit = self.rng.choice(self.values(body))
-        aggregated = self.rng.choice(("share", "weight", "abs(weight)", "rank_in * 2", "strength - share", "top"))
-        choices = [f"{unit}.{self.rng.choice(UNIT_NUMBERS)}", f"{unit}.depth"]
-        if aggregates:
-            choices += [f"{self.rng.choice(('min', 'max', 'sum', 'count'))}({aggregated})"] * 2
-            choices += [f"count({self.rng.choice(('weight > 0', 'share >= 0.25', 'top = missing', 'rank_in <= 1'))})"]
-            choices += [f"count({name})" for name in body.counted[:1]]
-        if body.edges:
-            edge = self.rng.choice(list(body.edges))
-            choices += [f"{edge}.{self.rng.choice(EDGE_NUMBERS)}", f"sign({edge})", f"sign({edge}.weight)"]
-        if body.rows:
-            row = self.rng.choice(list(body.rows))
-            choices += [f"{row}.score"]
-        if depth < 2 and self.chance(0.3):
-            one, other = (self.number(body, aggregates=aggregates, depth=depth + 1) for _ in range(2))
-            operator = self.rng.choice(("+", "-", "*", "/"))
-            composed = (f"({one} {operator} {other})", f"min({one}, {other})", f"max({one}, {other}, 0.5)")
-            return self.rng.choice((*composed, f"abs({one})", f"-({one})"))
-        return self.rng.choice(choices)
-
     # The rest of the text
 
     def finished(self, written: str, body: Body, model: str) -> str:
         rest = ""
         if self.chance(0.35):
-            models = [model] if self.chance(0.7) else self.rng.sample(self.models, self.rng.randint(1, len(self.models)))
+            models = (
+                [model] if self.chance(0.7) else self.rng.sample(self.models, self.rng.randint(1, len(self.models)))
+            )
             rest += " in " + ", ".join(self.model_text(name) for name in models)
         if self.chance(0.2):
             rest += f" where {self.condition(body, None)}"
         if self.chance(0.35):
-            by = self.rng.choice((self.number(body), self.number(body), f"{self.rng.choice(self.values(body))}.layer", "key"))
+            by = self.rng.choice(
+                (self.number(body), self.number(body), f"{self.rng.choice(self.values(body))}.layer", "key")
+            )
             rest += f" order by {by}" + self.rng.choice(("", " asc", " desc"))
         if self.chance(0.3):
             rest += f" limit {self.rng.choice((0, 1, 2, 5, 20))}"
@@ -659,17 +471,15 @@ class Maker:
         if not self.has_motif:
             return f"{before}find {every}{written}{rest}"
         given = {name: value for name, value in self.parameters.items() if self.chance(0.3)}
-        defaults = {name: "1" if name in given and value[0].isdigit() else value for name, value in self.parameters.items()}
+        defaults = {
+            name: "1" if name in given and value[0].isdigit() else value for name, value in self.parameters.items()
+        }
         head = ", ".join(f"{name} = {value}" for name, value in defaults.items())
         motif = f"{before}motif searched({head}) {written}\n"
         if not rest and not given and not every and self.chance(0.5):
             return motif
         arguments = ", ".join(f"{name} = {value}" for name, value in given.items())
         return f"{motif}find {every}searched{f'({arguments})' if arguments else ''}{rest}"
-
-
-def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def random_queries(rng: random.Random, document: Document, graphs: Graphs, count: int) -> list[str]:

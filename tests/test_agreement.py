@@ -1,0 +1,140 @@
+"""Every store gives the oracle's answer: rows, order, counts, lists and scores, on random queries and graphs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import circuitdb
+from circuitdb.language.diagnostics import Source
+from circuitdb.language.parser import parse
+from tests.agree import STORES, documents, run, smallest
+from tests.oracle import Circuit, answer
+from tests.oracle_graphs import Document, Graphs, graphs_of
+from tests.random_graphs import random_document
+from tests.random_queries import random_queries
+
+PAIRS = {"duckdb": 1500, "neo4j": 150}
+
+
+@pytest.mark.parametrize("store", list(STORES))
+def test_the_store_gives_the_oracles_answer(store: str) -> None:
+    tally = run(PAIRS[store], 2026, STORES[store])
+    for document, text, _ in tally.faults:
+        document, text, fault = smallest(document, text, STORES[store])
+        pytest.fail(f"{text}\n\n{fault}\n\n{document}", pytrace=False)
+    assert tally.pairs == PAIRS[store]
+    assert tally.few > 0.35 * tally.pairs
+    assert sum(tally.refused.values()) < 0.05 * tally.pairs
+
+
+# Laws, of the oracle and so of every store that agrees with it
+
+
+def circuits_of(text: str, graphs: Graphs) -> list[Circuit]:
+    return answer(parse(Source("query", text)), graphs).circuits
+
+
+def some_queries(pairs: int, seed: str) -> list[tuple[Document, Graphs, str]]:
+    cases = []
+    for document, graphs, rng in documents(seed):
+        cases += [(document, graphs, text) for text in random_queries(rng, document, graphs, 20)]
+        if len(cases) >= pairs:
+            return cases
+    raise AssertionError
+
+
+def renamed(document: Document, name_of: Mapping[str, str]) -> Document:
+    """The document with other keys for its units, where they keep their order."""
+
+    def ends(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {end: name_of[row[end]] for end in ("source", "target")}
+
+    parts = {part: [ends(row) for row in document[part]] for part in ("edges", "maps", "analogues")}
+    return document | parts | {"units": [unit | {"key": name_of[unit["key"]]} for unit in document["units"]]}
+
+
+def with_names(circuit: Circuit, name_of: Mapping[str, str]) -> tuple[Any, ...]:
+    """All of a circuit but what it was ordered by, with other keys."""
+
+    def name(value: Any) -> Any:
+        return [name_of[key] for key in value] if isinstance(value, list) else name_of[value]
+
+    edges = {(name_of[source], name_of[target], skip) for source, target, skip in circuit.edges}
+    return circuit.model, {text: name(value) for text, value in circuit.units.items()}, edges, circuit.score
+
+
+def test_renaming_units_changes_nothing() -> None:
+    compared = 0
+    for document, graphs, text in some_queries(200, "renamed"):
+        if "index" in text or "key" in text:
+            continue
+        name_of = {key: f"{key.split(':')[0]}:{7 + 3 * int(key.split(':')[1])}" for key in graphs.network}
+        before = [with_names(circuit, name_of) for circuit in circuits_of(text, graphs)]
+        same = {name: name for name in name_of.values()}
+        after = [with_names(circuit, same) for circuit in circuits_of(text, graphs_of(renamed(document, name_of)))]
+        assert before == after, text
+        compared += bool(before)
+    assert compared > 30
+
+
+def test_scaling_all_that_a_unit_reads_changes_no_answer_that_uses_share() -> None:
+    """Every unit's inputs are scaled by a factor of its own.
+
+    This holds a layer scaled up and its readers scaled down. It does not hold one unit scaled up and what its readers
+    take of it scaled down: that unit's share of them falls.
+    """
+    scaled_properties = ("weight", "strength", "rank_out")
+    compared = 0
+    for document, graphs, text in some_queries(200, "scaled"):
+        if any(word in text for word in scaled_properties):
+            continue
+        rng = random.Random(text)
+        factor = {key: rng.choice((0.5, 1.0, 2.0)) for key in graphs.network}
+        edges = []
+        for edge in document["edges"]:
+            by = factor[edge["target"]]
+            edges.append(edge | {"weight": edge["weight"] * by, "strength": edge["strength"] * by})
+        after = circuits_of(text, graphs_of(document | {"edges": edges}))
+        assert after == circuits_of(text, graphs), text
+        compared += bool(after)
+    assert compared > 30
+
+
+def test_adding_a_model_changes_no_answer_that_names_another() -> None:
+    compared = 0
+    for document, graphs, text in some_queries(200, "added"):
+        models = [model["name"] for model in document["models"]]
+        found = circuits_of(text, graphs)
+        if " in " not in text.split("}")[-1]:
+            continue
+        more = random_document(random.Random(text), models=1)
+        if more["models"][0]["name"] in models:
+            continue
+        both = {part: document[part] + more[part] for part in document if part != "circuitdb"}
+        assert circuits_of(text, graphs_of(both)) == found, text
+        compared += bool(found)
+    assert compared > 15
+
+
+@pytest.mark.parametrize("store", list(STORES))
+def test_count_is_the_number_of_rows_and_every_limit_gives_a_prefix(store: str) -> None:
+    compared = 0
+    for document, graphs, rng in documents("prefix"):
+        with STORES[store](document) as opened, circuitdb.open(opened.address) as db:
+            for text in random_queries(rng, document, graphs, 8):
+                text = text.split(" limit ")[0]
+                everything = db.find(text, limit=100_000)
+                assert not everything.truncated
+                assert db.count(text) == len(everything), text
+                keys = [circuit.to_dict() for circuit in everything]
+                for limit in {0, 1, 2, len(keys) // 2, max(len(keys) - 1, 0)}:
+                    page = db.find(text, limit=limit)
+                    assert [circuit.to_dict() for circuit in page] == keys[:limit], text
+                    assert page.truncated == (limit < len(keys)), text
+                compared += len(keys) > 1
+        if compared >= 10:
+            return
