@@ -77,8 +77,9 @@ def render(diagnostic: Diagnostic) -> str:
 
 
 def _shortened(text: str) -> str:
-    """The text with very long words cut."""
-    return re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text)
+    """The text with very long words cut and characters that do not show written as escapes."""
+    text = re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _either(names: tuple[str, ...]) -> str:

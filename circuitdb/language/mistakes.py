@@ -45,7 +45,6 @@ _TERMINALS = {
     "DESCRIPTION": 'a description in """',
     "_ORDER": "'order by'",
     "LPAR": "'('",
-    "RPAR": "')'",
     "LSQB": "a list in square brackets, as [1, 2]",
     "COMMA": "','",
     "DOT": "'.'",
@@ -61,7 +60,7 @@ _TERMINALS = {
     "_SEMICOLON": "';'",
 }
 _LAST = ("')'", "']'", "'}'")
-_OPENING = {")": "(", "]": "[", "}": "{"}
+_CLOSING = {")": "(", "]": "[", "}": "{"}
 _SIGNS = re.compile(r"[-+*/=<>!~&|%^→←⊣−≤≥≠]+")
 _ARROWS = "an edge is a -> b (any sign), a +> b (excites) or a -| b (inhibits)"
 _FROM_SOURCE = "an edge is written from its source to its target: b -> a"
@@ -143,13 +142,9 @@ def _misplaced(source: Source, start: int, error: UnexpectedInput, accepted: fro
     near = _near_words(found, accepted) if word and found not in RESERVED else ()
     near = near or _word_before(source.text, start)
     hints = (_expected(accepted), *_advice(found, word is not None, accepted))
-    if found in _OPENING:
-        hints = (*hints, *_unclosed(source, start, found))
-    return Diagnostic("syntax", f"'{_printable(shown)}' does not fit here", source, span, hints, near)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if found in _CLOSING:
+        hints = (*hints, *_unclosed(source, start, _CLOSING[found]))
+    return Diagnostic("syntax", f"'{shown}' does not fit here", source, span, hints, near)
 
 
 def _near_words(found: str, accepted: Iterable[str]) -> tuple[str, ...]:
@@ -171,18 +166,22 @@ def _advice(found: str, is_word: bool, accepted: frozenset[str]) -> tuple[str, .
         return (f"{found} is a word of the language and cannot be a name",)
     if found == "{" and {"NAME", "PLUS"} <= accepted:
         return ("the units that are counted need a name: at least 3 x { a -> x }",)
-    if accepted == {"NAME", "RPAR"} and not is_word:
+    if accepted == {"NAME", "CLOSE_CALL"} and not is_word:
         return ("arguments are named, as in m(k = 3)",)
     if accepted >= {"_IN", "_LIMIT"} and (found in ("->", "+>", "-|", "{")):
         return ("a pattern stands in braces, as in find { a -> b }; a motif's name stands alone",)
     if "FIND" in accepted and found in ("in", "where", "order", "limit"):
         return ("the order is: find WHAT in MODELS where … order by … limit …",)
+    if {"COMMA", "FIND"} <= accepted and found == "and":
+        return ("models are separated by commas, as in alexnet, vgg16",)
+    if {"COMMA", "NO"} <= accepted and found in ("/", ":"):
+        return ("a layer is named without its model, which stands after the braces: find { … } in alexnet",)
     if {"COMMA", "_SEMICOLON"} <= accepted and (found in ("/", "-", ".", ":") or (is_word and "FIND" in accepted)):
         return ('a name with other characters than letters, digits and _ stands in quotes, as "vgg-16"',)
     if found in ("<", "<=", ">", ">=", "=", "!=", "~") and "_AND" in accepted:
         return ("comparisons do not chain: write 0 < share and share < 1",)
     if found == "," and "ARROW" in accepted:
-        return ("statements stand on lines of their own or are parted by ;",)
+        return ("statements are separated by line ends or ;",)
     if found == "find" and accepted == {"MOTIF"}:
         return ('a description in """ stands before a motif',)
     if found in ("$", "`"):
@@ -244,15 +243,17 @@ def _bad_number(source: Source, start: int, accepted: frozenset[str]) -> Diagnos
     return Diagnostic("syntax", f"'{shown}' does not fit here", source, span, (_expected(accepted), hint))
 
 
-def _unclosed(source: Source, end: int, closing: str) -> tuple[str, ...]:
-    """A hint at the innermost bracket that is open at a place, unless the closing bracket there fits it."""
+def _unclosed(source: Source, end: int, opening: str) -> tuple[str, ...]:
+    """A hint at the innermost bracket that is open at a place, where a closing bracket wants another `opening`."""
     opened: list[tuple[str, int]] = []
     for match in _BRACKETS.finditer(source.text, 0, end):
         if match[0] in ("(", "[", "{"):
             opened.append((match[0], match.start()))
         elif match[0] in (")", "]", "}") and opened:
             opened.pop()
-    if not opened or opened[-1][0] == _OPENING.get(closing):
+    if opening and opening not in [bracket for bracket, _ in opened]:
+        return (f"there is no open '{opening}' that it could close",)
+    if not opened or opened[-1][0] == opening:
         return ()
     line, column = source.place(opened[-1][1])
     return (f"the '{opened[-1][0]}' at {line}:{column} is not closed",)

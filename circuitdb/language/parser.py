@@ -34,7 +34,7 @@ def parse(source: Source) -> s.Program:
         raise MotifError(
             Diagnostic(
                 "text-too-long",
-                f"{source.name} has {len(source.text):,} characters; a query may have {LONGEST_TEXT:,} at most",
+                f"{source.name} has {len(source.text):,} characters; a text may have {LONGEST_TEXT:,} at most",
             )
         )
     try:
@@ -80,7 +80,8 @@ def _height(*parts: s.Expression) -> int:
     """The height of an expression made of parts, which bounds every recursion over expressions."""
     height = 1 + max((part.height for part in parts), default=0)
     if height > DEEPEST_EXPRESSION:
-        raise _MisplacedError("too-deep", "this expression is nested too deeply", _span(*parts), "take it apart")
+        hint = f"expressions have {DEEPEST_EXPRESSION} levels at most"
+        raise _MisplacedError("too-deep", "this expression is nested too deeply", _span(*parts), hint)
     return height
 
 
@@ -191,8 +192,9 @@ class _Builder(Transformer[Token, Any]):
             return s.EqualStatement(_span(*c), left, right, name, where)
         if not isinstance(left, s.Call):
             near, hints = reminders(left.name) if isinstance(left, s.Name) else ((), ())
-            hint = "write an edge, as a -> b, a map, as b = flip(a), or a declaration, as unit a"
-            raise _MisplacedError("unit-alone", "a unit alone says nothing", left.span, *(hints or (hint,)), near=near)
+            if not near and not hints:
+                hints = ("write an edge, as a -> b, a map, as b = flip(a), or a declaration, as unit a",)
+            raise _MisplacedError("unit-alone", "a unit alone says nothing", left.span, *hints, near=near)
         return s.TermStatement(_span(*c), left, name, where)
 
     def no(self, c: list[Any]) -> s.Statement:

@@ -168,9 +168,10 @@ def as_text(value: Value) -> str | None:
 
 def named_value(expression: s.Expression, env: Environment, what: str) -> str:
     """A model's or layer's name: bare, quoted or a parameter."""
-    text = as_text(constant(expression, env))
+    value = constant(expression, env)
+    text = as_text(value)
     if text is None:
-        env.fail("no-name", f"{what} is wanted here: a name, bare or in quotes", expression)
+        env.fail("no-name", f"the name of {what} is wanted here, not {show_value(value)}", expression)
     return text
 
 

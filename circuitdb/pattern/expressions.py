@@ -29,6 +29,13 @@ _SHOWN: dict[Type, str] = {
     "unit": "a unit",
     "missing": "missing",
 }
+_COMPARED: dict[Type, str] = {
+    "number": "compare it, as in share > 0.1",
+    "text": 'compare it, as in layer = "mixed4b"',
+    "labels": 'compare it, as in label ~ "car"',
+    "unit": "compare it, as in flip(a) = b, or compare one of its properties",
+    "missing": "compare something with it, as in bias = missing",
+}
 _OF_REGISTRY: dict[str, Type] = {"integer": "number", "real": "number", "text": "text", "boolean": "truth"}
 _NUMERIC = ("abs", "sign", "min", "max", "sum", "count")
 FUNCTIONS = (*_NUMERIC, "agreement")
@@ -80,15 +87,17 @@ class Expressions:
         """An expression that must be true or false."""
         resolved, kind = self._resolve(expression, owner)
         if kind != "truth":
-            hint = "write a = b, or a property of the unit" if kind == "unit" else "compare it, as in share > 0.1"
-            self.env.fail("no-condition", f"a condition is wanted, this is {_SHOWN[kind]}", expression, hint)
+            self.env.fail("no-condition", f"a condition is wanted, this is {_SHOWN[kind]}", expression, _COMPARED[kind])
         return _as_condition(resolved)
 
     def value(self, expression: s.Expression, owner: Owner | None) -> p.Expression:
         """An expression to rank or order by: a number, a text, or true or false."""
         resolved, kind = self._resolve(expression, owner)
-        if kind in ("unit", "missing", "labels"):
-            self.env.fail("no-value", f"a number is wanted, this is {_SHOWN[kind]}", expression)
+        if kind == "labels":
+            self.env.fail("no-value", "a unit may have several labels, so they give no order", expression)
+        if kind in ("unit", "missing"):
+            message = f"a number, a text or a condition gives an order, {_SHOWN[kind]} does not"
+            self.env.fail("no-value", message, expression, "`order by key` orders by the keys of the units")
         return resolved
 
     def number(self, expression: s.Expression, owner: Owner | None) -> p.Expression:
@@ -371,6 +380,8 @@ class Expressions:
         items: list[p.Expression] = []
         for item in cast(s.ListOf, expression.right).items:
             resolved, item_kind = self._resolve(item, owner)
+            if item_kind == "missing":
+                self.env.fail("missing-compared", "missing goes with = and != only", item)
             self._same_type(kind, item_kind, item)
             items.append(resolved)
         return p.OneOf(value, tuple(items)), "truth"
@@ -401,10 +412,12 @@ class Expressions:
 
     def _same_type(self, left: Type, right: Type, at: s.Expression) -> None:
         if left.replace("labels", "text") != right.replace("labels", "text"):
-            hint = "texts stand in quotes" if {left, right} in ({"unit", "text"}, {"unit", "labels"}) else ""
-            self.env.fail(
-                "types", f"{_SHOWN[left]} cannot be compared with {_SHOWN[right]}", at, *([hint] if hint else [])
-            )
+            hints: tuple[str, ...] = ()
+            if right == "unit":
+                hints = ("texts stand in quotes",)
+            elif left == "unit" and right == "text":
+                hints = ("a unit's key is a text, as in a.key",)
+            self.env.fail("types", f"{_SHOWN[left]} cannot be compared with {_SHOWN[right]}", at, *hints)
 
 
 def map_application(expression: s.Call, env: Environment) -> tuple[MapName, str | None]:

@@ -609,7 +609,7 @@ class _Resolver:
     ) -> tuple[p.Body, _Parts]:
         depth = sum(1 for _ in around.scope.outward())
         if depth > DEEPEST:
-            item.env.fail("too-deep", "blocks are nested too deeply", block)
+            item.env.fail("too-deep", "blocks are nested too deeply", block, f"there may be {DEEPEST} levels of blocks")
         parts = self._collect_inner(block, item, around, closed, counted)
         return self._finish(parts), parts
 

@@ -111,7 +111,7 @@ def _read(folder: Path, line: s.Import, source: Source) -> tuple[Path, str]:
     try:
         path = (folder / line.path).resolve()
         if path.exists() and not path.is_file():
-            raise ValueError("no file")
+            raise ValueError
         with path.open(encoding="utf-8-sig") as file:
             return path, file.read(LONGEST_TEXT + 1)
     except OSError as error:
@@ -119,7 +119,7 @@ def _read(folder: Path, line: s.Import, source: Source) -> tuple[Path, str]:
     except UnicodeDecodeError:
         reason = "not text in UTF-8"
     except ValueError:
-        reason = "no file"
+        reason = "not a file"
     message = f"cannot read {line.path}: {reason}"
     raise MotifError(Diagnostic("import-unreadable", message, source, line.span))
 

@@ -32,10 +32,12 @@ MADE: dict[str, Callable[[], str]] = {
     "a sum of a hundred numbers": lambda: "find { a -> b where share > " + " + ".join(["1"] * 100) + " }",
     "a map of a map, a hundred times": lambda: "find { " + "flip(" * 100 + "a" + ")" * 100 + " -> b }",
     "a hundred blocks in one another": lambda: "find { a -> b " + "no { a -> b " * 100 + "} " * 101,
-    "a chain of fifty motifs": lambda: "motif m0 { a -> b } "
-    + " ".join(f"motif m{i} {{ use m{i - 1} as x }}" for i in range(1, 50)),
-    "motifs that double thirteen times": lambda: "motif m0 { a -> b } "
-    + " ".join(f"motif m{i} {{ use m{i - 1} as x use m{i - 1} as y }}" for i in range(1, 14)),
+    "a chain of fifty motifs": lambda: (
+        "motif m0 { a -> b } " + " ".join(f"motif m{i} {{ use m{i - 1} as x }}" for i in range(1, 50))
+    ),
+    "motifs that double thirteen times": lambda: (
+        "motif m0 { a -> b } " + " ".join(f"motif m{i} {{ use m{i - 1} as x use m{i - 1} as y }}" for i in range(1, 14))
+    ),
     "a name of a million letters": lambda: "find { a -> b where " + "x" * 900_000 + " > 1 }",
     "half a surrogate pair": lambda: 'find { unit a where label ~ "\ud800" }',
     "an arrow after a long line": lambda: "find { " + "; ".join(f"a{i} -> b{i}" for i in range(30)) + "; a0 -> }",
