@@ -11,13 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from circuitdb.backends import open_store
-from circuitdb.backends.base import Limits, Row, Store
+from circuitdb.backends.base import Limits, ModelGraph, Progress, Row, Store
+from circuitdb.backends.duckdb.emitter import Models
+from circuitdb.backends.duckdb.search import page_sql
+from circuitdb.backends.neo4j.search import page_cypher
+from circuitdb.backends.validation import checked
 from circuitdb.circuits import Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
@@ -26,6 +30,8 @@ from circuitdb.language.library import library_files
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
+from circuitdb.reports.exchange import read_document, write_document
+from circuitdb.transfer import Copied, model_names, push
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
@@ -290,19 +296,99 @@ class Database:
 
         Returns
         -------
-        `pattern`; the store's text of the search as `sql` or `cypher`, the other None; its `parameters`; `predicates`,
-        a row for each condition that says who evaluates it; `count`, the text that counts.
+        `pattern`; `cypher` and `sql`, the search for a server and for a file; `parameters` of each; `predicates`, a row
+        for each condition that says who evaluates it; `count`, the plan and the text with which this store counts.
         """
-        _, compiled = self._compile(query, model, parameters, self.models())
-        explanation = self._store.explain(replace(compiled, limit=_rows(compiled, None)))
+        models = self.models()
+        _, compiled = self._compile(query, model, parameters, models)
+        compiled = replace(compiled, limit=_rows(compiled, None))
+        explanation = self._store.explain(compiled)
+        texts = {explanation.language: (explanation.text, explanation.parameters)}
+        if "sql" not in texts:
+            ids = {row["name"]: number for number, row in enumerate(models)}
+            sql = page_sql(compiled, Models.of(compiled, ids), compiled.limit)
+            texts["sql"] = sql.sql, sql.parameters
+        if "cypher" not in texts:
+            cypher = page_cypher(compiled, compiled.limit)
+            texts["cypher"] = cypher.text, cypher.parameters
         return {
             "pattern": to_json(compiled),
-            "cypher": explanation.text if explanation.language == "cypher" else None,
-            "sql": explanation.text if explanation.language == "sql" else None,
-            "parameters": explanation.parameters,
+            "cypher": texts["cypher"][0],
+            "sql": texts["sql"][0],
+            "parameters": {language: dict(values) for language, (_, values) in texts.items()},
             "predicates": list(explanation.predicates),
             "count": explanation.count_text,
         }
+
+    def graph(self, model: str) -> ModelGraph:
+        """A whole model.
+
+        Raises
+        ------
+        InputError
+            If there is no such model; the nearest name is told.
+        """
+        return self._store.read(self.model(model)["name"])
+
+    def document(self, models: Sequence[str]) -> dict[str, Any]:
+        """Whole models, and the analogues between them, in the exchange form.
+
+        Raises
+        ------
+        InputError
+            If there is no such model; the nearest name is told.
+        """
+        graphs = [self.graph(model) for model in models]
+        names = {graph.name for graph in graphs}
+        between = [pairs for pairs in self._store.analogues() if {pairs.source, pairs.target} <= names]
+        return write_document(graphs, between)
+
+    def import_document(
+        self, document: object, *, replace: bool = False, progress: Progress | None = None
+    ) -> list[str]:
+        """Write the models and analogues of a document in the exchange form; return the models' names.
+
+        Raises
+        ------
+        InputError
+            If anything in it is wrong, with its place, or if a model is there already and `replace` is false. Nothing
+            is written then.
+        """
+        exchange = read_document(document, self._keys_of)
+        there = self._names()
+        twice = next((graph.name for graph in exchange.graphs if graph.name in there), None)
+        if twice is not None and not replace:
+            raise InputError(f"model {twice!r} is already in {self.address}; --replace writes it anew")
+        for graph in map(checked, exchange.graphs):
+            self._store.write(graph, replace=graph.name in there, progress=progress)
+        for analogues in exchange.analogues:
+            self._store.write_analogues(analogues)
+        return [graph.name for graph in exchange.graphs]
+
+    def push(
+        self,
+        address: str,
+        models: Sequence[str] | None = None,
+        *,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Copied]:
+        """Copy models, all unless some are named, to another store; see `circuitdb.transfer.push`."""
+        target = open_store(address)
+        try:
+            names = None if models is None else [self.model(name)["name"] for name in models]
+            return push(self._store, target, names, replace=replace, progress=progress)
+        finally:
+            target.close()
+
+    def _names(self) -> set[str]:
+        """The models of the store; none where the first write is yet to make the file."""
+        return model_names(self._store)
+
+    def _keys_of(self, model: str) -> list[str]:
+        if model not in self._names():
+            return []
+        return cast(list[str], self._store.read(model).units["key"].to_pylist())
 
     def _compile(
         self,

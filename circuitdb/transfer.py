@@ -2,7 +2,7 @@
 
 `push` reads each model from one store, writes it to the other and compares counts and checksums. It can be run again
 after it was interrupted: models that are there and equal are skipped. Dense matrices go along where the other store
-holds them; analogues, which join models, stay behind.
+holds them, analogues where it holds both of their models.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def push(
     CircuitdbError
         If a store fails, or what arrived differs from what was sent.
     """
-    there = _names(target)
+    there = model_names(target)
     copied = []
     for name in models if models is not None else [row["name"] for row in source.models()]:
         graph = source.read(name)
@@ -65,10 +65,26 @@ def push(
             arrived = target.read(name)
             _compare(graph, arrived, target.address)
         copied.append(Copied(name, graph.units.num_rows, graph.edges.num_rows, sent, was_there))
+    _push_analogues(source, target)
     return copied
 
 
-def _names(store: Store) -> set[str]:
+def _push_analogues(source: Store, target: Store) -> None:
+    """Copy the analogues between models that both stores hold, unless they are there."""
+    names = model_names(target)
+    there = {(pairs.source, pairs.target): pairs.rows for pairs in target.analogues()} if names else {}
+    for pairs in source.analogues():
+        known = there.get((pairs.source, pairs.target))
+        if {pairs.source, pairs.target} <= names and (known is None or not known.equals(pairs.rows)):
+            target.write_analogues(pairs)
+            arrived = next(p.rows for p in target.analogues() if (p.source, p.target) == (pairs.source, pairs.target))
+            if not arrived.equals(pairs.rows):
+                raise CircuitdbError(
+                    f"the analogues {pairs.source} -> {pairs.target} arrived at {target.address} changed"
+                )
+
+
+def model_names(store: Store) -> set[str]:
     """The models in a store; none where the first write is yet to make the file."""
     try:
         return {row["name"] for row in store.models()}

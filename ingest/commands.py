@@ -5,9 +5,6 @@ torch and what comes with it are imported when the command runs, not before.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +14,6 @@ from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, Form
 from circuitdb.errors import CircuitdbError
 
 if TYPE_CHECKING:
-    from circuitdb.backends.base import Progress
     from ingest.pipeline import Summary
 
 _EXTRA = ("torch", "torchvision", "safetensors")
@@ -77,10 +73,12 @@ def ingest(
     quiet: QuietOption = False,
 ) -> None:
     """Read a trained network and write its units and expanded weights into the database."""
+    from circuitdb.cli import output
+
     try:
         from ingest.pipeline import ingest_model
 
-        with _bar(quiet) as progress:
+        with output.bar(quiet) as progress:
             summary = ingest_model(
                 model,
                 weights=weights,
@@ -101,28 +99,6 @@ def ingest(
             f"ingesting needs {error.name}, which is not installed; run: pip install 'neural-circuitdb[ingest]'"
         ) from error
     _print(summary, format, quiet)
-
-
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Progress | None]:
-    """A progress bar on a terminal's standard error: one line a stage."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)
-
-        yield advance
 
 
 def _print(summary: Summary, format: Format, quiet: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from circuitdb import __version__
-from circuitdb.cli import browse, label, search
+from circuitdb.cli import browse, label, search, transfer
 from circuitdb.errors import CircuitdbError
 
 EXTENSIONS = "circuitdb.commands"
@@ -52,6 +52,7 @@ def build_app() -> typer.Typer:
     search.add_commands(app)
     browse.add_commands(app)
     label.add_commands(app)
+    transfer.add_commands(app)
     return app
 
 

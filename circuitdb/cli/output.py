@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -20,6 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from circuitdb.circuits import to_json
+from circuitdb.cli.options import Format
+
+if TYPE_CHECKING:
+    from circuitdb.backends.base import Progress
 
 _PIPE_WIDTH = 10_000
 _PATIENCE_SECONDS = 1.0
@@ -99,3 +103,36 @@ def patience(task: str, quiet: bool) -> Iterator[None]:
         timer.cancel()
         timer.join()
         status.stop()
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[Progress | None]:
+    """A progress bar on a terminal's standard error: one line a stage."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as shown:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = shown.add_task(stage, total=total)
+            shown.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
+def write_rows(format: Format, quiet: bool, heading: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows that say what was done: as a table unless `quiet`, one JSON object under `heading`, or CSV."""
+    columns = list(rows[0]) if rows else []
+    if format is Format.JSON:
+        write_json({heading: list(rows)})
+    elif format is Format.CSV:
+        write_csv(columns, rows)
+    elif not quiet and rows:
+        sides = {name: "right" if isinstance(rows[0][name], int) else "left" for name in columns}
+        console().print(table(sides, ([row[name] for name in columns] for row in rows)))

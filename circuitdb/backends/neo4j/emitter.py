@@ -417,7 +417,7 @@ class Frame:
     def number(self, value: p.Expression) -> c.Expression:
         """A value as a float, for arithmetic."""
         resolved = self.value(value)
-        return resolved if isinstance(value, p.Constant) else c.Call("toFloat", (resolved,))
+        return resolved if _is_float(value) else c.Call("toFloat", (resolved,))
 
     def _outermost(self) -> Frame:
         return self if self.around is None else self.around._outermost()
@@ -575,6 +575,16 @@ def _has_subquery(expression: object) -> bool:
 
 def _is_label(value: p.Expression) -> bool:
     return isinstance(value, p.UnitProperty) and value.name == "label"
+
+
+def _is_float(value: p.Expression) -> bool:
+    match value:
+        case p.Constant() | p.Arithmetic() | p.Negative() | p.Agreement():
+            return True
+        case p.EdgeProperty(name=name):
+            known = property_of(Record.EDGE, name)
+            return known is not None and known.type == "real"
+    return False
 
 
 def _never_missing(value: p.Expression) -> bool:

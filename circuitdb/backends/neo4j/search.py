@@ -74,7 +74,7 @@ def explain(store: Neo4jStore, query: p.Query) -> Explanation:
     """The Cypher of a search and of a count."""
     page = page_cypher(query, query.limit)
     rows = [{"predicate": text, "evaluated": "in the store"} for text in predicates(query.body)]
-    return Explanation(page.text, page.parameters, rows, count_cypher(query).text)
+    return Explanation(page.text, page.parameters, rows, count_cypher(query).text, "cypher")
 
 
 def page_cypher(query: p.Query, rows: int | None) -> Compiled:
