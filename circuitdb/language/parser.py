@@ -165,6 +165,8 @@ class _Builder(Transformer[Token, Any]):
     layers = models = arguments = parameters = _list
 
     def block(self, c: list[Any]) -> s.Block:
+        if len(c) == 2:
+            raise _MisplacedError("empty-braces", "empty braces say nothing", _span(*c))
         return s.Block(_span(*c), tuple(c[1:-1]))
 
     def naming(self, c: list[Any]) -> s.Identifier:

@@ -106,14 +106,16 @@ def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
     frame = Frame(models, parameters, query.body).build(symmetry)
     units = [exp.alias_(frame.unit(unit.name), f"c{i}") for i, unit in enumerate(query.body.units)]
     score = exp.null() if query.score is None else frame.number(query.score)
+    columns = [*units, exp.alias_(score, "score")]
     order: list[exp.Expr] = []
     if query.order is None and query.score is not None:
         order.append(exp.Ordered(this=exp.column("score"), desc=True, nulls_first=False))
     elif query.order is not None and query.order != "key":
-        order.append(exp.Ordered(this=frame.value(query.order), desc=query.descending, nulls_first=False))
+        columns.append(exp.alias_(frame.value(query.order), "ranking"))
+        order.append(exp.Ordered(this=exp.column("ranking"), desc=query.descending, nulls_first=False))
     down = query.order == "key" and query.descending
     order += [exp.Ordered(this=key, desc=down, nulls_first=False) for key in _keys(query, models, frame)]
-    select = frame.select(*units, exp.alias_(score, "score")).order_by(*order)
+    select = frame.select(*columns).order_by(*order)
     if rows is not None:
         select = select.limit(rows + 1)
     return _compiled(select, parameters)
@@ -163,7 +165,9 @@ def _symmetry(query: p.Query) -> Symmetry:
 
 
 def _compiled(select: exp.Expr, parameters: Parameters) -> Compiled:
-    return Compiled(select.sql("duckdb", pretty=True), dict(parameters.values), tuple(parameters.agreements))
+    used = {placeholder.name for placeholder in select.find_all(exp.Placeholder)}
+    bound = {name: value for name, value in parameters.values.items() if name in used}
+    return Compiled(select.sql("duckdb", pretty=True), bound, tuple(parameters.agreements))
 
 
 def _models(connection: duckdb.DuckDBPyConnection, query: p.Query) -> Models:
