@@ -6,6 +6,7 @@ the store is opened for writing when there is nothing left to do but write.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import pyarrow as pa
 import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph, Progress
-from circuitdb.errors import InputError
+from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import check_name
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def ingest_model(
     keep
         Which pairs of units become edges: `topN`, `maxX`, `energyX` or `all`.
     layers
-        Module paths of the feature layers; None finds them.
+        The feature layers, by module path or by the name that they are shown under; None finds them.
     dense
         Keep every kernel, not only those of edges.
     partial
@@ -124,7 +125,7 @@ def ingest_model(
             source.example,
             keep=rule,
             dense=dense,
-            layers=layers,
+            layers=None if layers is None else _module_paths(layers, source),
             names=source.layer_names,
             absent=source.loaded.absent,
             progress=tell,
@@ -190,6 +191,8 @@ def _refuse_early(db: str, name: str, replace: bool) -> None:
         file = Path(db).expanduser()
         if not file.parent.is_dir():
             raise InputError(f"there is no folder {str(file.parent)!r} to put the database in")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise CircuitdbError(f"cannot write {db}: permission denied")
         if not file.exists():
             return
     store = open_store(db)
@@ -201,6 +204,17 @@ def _refuse_early(db: str, name: str, replace: bool) -> None:
         raise InputError(
             f"there is a model {name!r} in {db}; --replace puts this one in its place, --name gives another name"
         )
+
+
+def _module_paths(layers: Sequence[str], source: Source) -> list[str]:
+    """The module paths of layers that the user names by path or as they are shown."""
+    modules = {path for path, _ in source.loaded.network.named_modules()}
+    by_name = {name: path for path, name in source.layer_names.items()}
+    paths = [layer if layer in modules else by_name.get(layer, layer) for layer in layers]
+    for layer, path in zip(layers, paths, strict=True):
+        if any(path == child or path.startswith(f"{child}.") for child in source.loaded.left_out):
+            raise InputError(f"{source.loaded.weights} has no weights for the layer {layer!r}")
+    return paths
 
 
 def _absent(source: Source, expansion: Expansion) -> list[str]:

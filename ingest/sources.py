@@ -295,7 +295,8 @@ def _load_torchvision(model: str, weights: str | None, seed: int, partial: bool)
 def _load_from_factory(model: str, weights: str | None, seed: int, partial: bool) -> Source:
     """A network that a python function returns.
 
-    The function's module may say more: `EXAMPLE_SHAPE`, the shape of an input, and `PREPROCESSING`, a JSON record.
+    The function's module may say more: `EXAMPLE_SHAPE`, the shape of an input (else 224x224, with the channels of the
+    first convolution), and `PREPROCESSING`, a JSON record.
     """
     module, factory = _import_factory(*model.split(":", 1))
 
@@ -315,10 +316,11 @@ def _load_from_factory(model: str, weights: str | None, seed: int, partial: bool
             loaded = _as_made(build(), f"as {model} returns them")
     else:
         loaded = _with_file(build(), read_weights(_file(model, weights)), partial)
+    channels = next((part.in_channels for part in loaded.network.modules() if isinstance(part, nn.Conv2d)), 3)
     return Source(
         loaded,
         architecture=model,
-        example=_example(getattr(module, "EXAMPLE_SHAPE", (1, 3, 224, 224))),
+        example=_example(getattr(module, "EXAMPLE_SHAPE", (1, channels, 224, 224))),
         preprocessing=getattr(module, "PREPROCESSING", None),
     )
 

@@ -26,6 +26,7 @@ from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
 from circuitdb.cli import main
 from circuitdb.errors import InputError
+from ingest.architectures.handwritten import LABELS
 from ingest.pipeline import ingest_model
 
 CIRCUITDB = str(Path(sys.executable).with_name("circuitdb"))
@@ -220,6 +221,42 @@ def test_a_full_disk_is_one_sentence_with_exit_code_1_and_the_file_is_as_it_was(
     assert [model["name"] for model in open_store("a.duckdb").models()] == ["small"]
     graph = read(here / "a.duckdb", "small")
     assert graph.edges.num_rows == 48
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence_with_exit_code_1(command: Callable[..., Ran]) -> None:
+    if not Path("/sys/kernel").is_dir():
+        pytest.skip("there is no /sys, in which nobody can make files")
+    ran = command("ingest", "handwritten", "--db", "/sys/kernel/a.duckdb")
+    assert ran.code == 1
+    assert "permission denied" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_layers_are_chosen_by_module_path_or_by_the_name_they_are_shown_under(tmp_path: Path) -> None:
+    db = tmp_path / "a.duckdb"
+    ingest_model("squeezenet1_1", weights="random", db=str(db), layers=["fire2", "features.4"], keep="top1")
+    layers = read(db, "squeezenet1_1").layers.to_pylist()
+    assert [(row["name"], row["module"]) for row in layers] == [("fire2", "features.3"), ("fire3", "features.4")]
+
+
+def test_a_layer_whose_weights_the_file_lacks_cannot_be_chosen(
+    weights_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has no weights for the layer 'fc6'"):
+        ingest_model(
+            "alexnet", weights=str(weights_file("alexnet")), db=str(tmp_path / "a.duckdb"), layers=["conv5", "fc6"]
+        )
+
+
+def test_labels_of_handwritten_networks_go_in_with_them(tmp_path: Path) -> None:
+    db = tmp_path / "a.duckdb"
+    ingest_model("handwritten", db=str(db))
+    graph = read(db, "handwritten")
+    assert graph.labels is not None
+    places = list(zip(graph.units["layer"].to_pylist(), graph.units["index"].to_pylist(), strict=True))
+    found = [(*places[row["unit"]], row["label"]) for row in graph.labels.to_pylist()]
+    assert sorted(found) == sorted(LABELS["handwritten"])
+    assert set(graph.labels["source"].to_pylist()) == {"handwritten"}
 
 
 def test_the_command_prints_one_json_object_and_nothing_else(here: Path) -> None:

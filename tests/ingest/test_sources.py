@@ -197,6 +197,11 @@ def test_a_factory_in_the_current_directory_is_a_network_with_the_shape_and_reco
     )
 
 
+def test_without_a_shape_the_first_convolution_tells_the_channels(factory: Path) -> None:
+    (factory / "plain_networks.py").write_text("from torch import nn\ndef grey(): return nn.Conv2d(1, 4, 3)")
+    assert tuple(load("plain_networks:grey").example.shape) == (1, 1, 224, 224)
+
+
 def test_a_factory_takes_weights_from_a_file(factory: Path) -> None:
     state = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)).state_dict()
     torch.save(state, factory / "w.pth")
