@@ -1,0 +1,68 @@
+SELECT
+  e1.source AS c0,
+  e2.source AS c1,
+  e3.source AS c2,
+  e1.target AS c3,
+  LEAST(e1.share, e2.share, e3.share) AS score
+FROM edge AS e1
+CROSS JOIN edge AS e2
+CROSS JOIN edge AS e3
+CROSS JOIN unit AS u4
+CROSS JOIN unit AS u5
+CROSS JOIN unit AS u6
+CROSS JOIN unit AS u7
+WHERE
+  e1.kind <> 'SKIP'
+  AND e2.kind <> 'SKIP'
+  AND e2.target = e1.target
+  AND e3.kind = 'EXCITES'
+  AND e3.target = e1.target
+  AND u4.id = e1.source
+  AND u4.layer = $p1
+  AND u5.id = e2.source
+  AND u5.layer = $p1
+  AND u6.id = e3.source
+  AND u6.layer = $p1
+  AND u7.id = e1.target
+  AND u7.layer = $p2
+  AND e1.source <> e2.source
+  AND e1.source <> e3.source
+  AND e2.source <> e3.source
+  AND EXISTS(
+    SELECT
+      1
+    FROM label AS l8
+    WHERE
+      l8.unit_id = e1.target AND CONTAINS(l8.label_folded, $p3)
+  )
+  AND (
+    e1.top > $p4 AND e1.bottom < $p4
+  )
+  AND (
+    e2.top < $p4 AND e2.bottom > $p4
+  )
+  AND NOT (
+    e2.source < e1.source
+    AND (
+      (
+        (
+          e2.top > $p4 AND e2.bottom < $p4
+        ) AND (
+          e1.top < $p4 AND e1.bottom > $p4
+        )
+      ) IS TRUE
+    )
+  )
+ORDER BY
+  score DESC,
+  u4.model ASC,
+  c0 ASC,
+  c1 ASC,
+  c2 ASC,
+  c3 ASC
+LIMIT 1001
+
+-- p1 = "mixed4b"
+-- p2 = "mixed4c"
+-- p3 = "car"
+-- p4 = 0.0

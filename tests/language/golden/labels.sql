@@ -1,0 +1,86 @@
+SELECT
+  e1.source AS c0,
+  e1.target AS c1,
+  e2.target AS c2,
+  LEAST(e1.share, e2.share) AS score
+FROM edge AS e1
+CROSS JOIN edge AS e2
+CROSS JOIN unit AS u11
+WHERE
+  e1.kind <> 'SKIP'
+  AND e2.kind <> 'SKIP'
+  AND e2.source = e1.target
+  AND (
+    EXISTS(
+      SELECT
+        1
+      FROM label AS l3
+      WHERE
+        l3.unit_id = e1.source AND l3.label = $p1
+    )
+    AND EXISTS(
+      SELECT
+        1
+      FROM label AS l4
+      WHERE
+        l4.unit_id = e1.source AND CONTAINS(l4.label_folded, $p1)
+    )
+  )
+  AND (
+    EXISTS(
+      SELECT
+        1
+      FROM label AS l5
+      WHERE
+        l5.unit_id = e1.target AND l5.label <> $p2
+    )
+    AND (
+      NOT EXISTS(
+        SELECT
+          1
+        FROM label AS l6
+        WHERE
+          l6.unit_id = e1.target AND l6.label IN ($p3, $p4)
+      )
+    )
+  )
+  AND NOT EXISTS(
+    SELECT
+      1
+    FROM label AS l7
+    WHERE
+      l7.unit_id = e2.target
+  )
+  AND (
+    EXISTS(
+      SELECT
+        1
+      FROM label AS l8
+      CROSS JOIN label AS l9
+      WHERE
+        (
+          l8.unit_id = e1.source AND l9.unit_id = e1.target
+        ) AND l8.label = l9.label
+    )
+    OR EXISTS(
+      SELECT
+        1
+      FROM label AS l10
+      WHERE
+        l10.unit_id = e1.target AND l10.label >= $p5
+    )
+  )
+  AND u11.id = e1.source
+ORDER BY
+  score DESC,
+  u11.model ASC,
+  c0 ASC,
+  c1 ASC,
+  c2 ASC
+LIMIT 1001
+
+-- p1 = "curve"
+-- p2 = "dog"
+-- p3 = "car"
+-- p4 = "wheel"
+-- p5 = "d"

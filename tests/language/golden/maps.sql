@@ -1,0 +1,125 @@
+SELECT
+  e1.source AS c0,
+  e1.target AS c1,
+  m5.target AS c2,
+  e2.source AS c3,
+  e2.target AS c4,
+  e3.source AS c5,
+  e3.target AS c6,
+  m9.target AS c7,
+  e4.source AS c8,
+  LEAST(e1.share, e2.share, e3.share, e4.share) AS score
+FROM edge AS e1
+CROSS JOIN edge AS e2
+CROSS JOIN edge AS e3
+CROSS JOIN edge AS e4
+CROSS JOIN "map" AS m5
+CROSS JOIN "map" AS m6
+CROSS JOIN "map" AS m7
+CROSS JOIN "map" AS m8
+CROSS JOIN "map" AS m9
+CROSS JOIN "map" AS m10
+CROSS JOIN unit AS u14
+WHERE
+  e1.kind = 'EXCITES'
+  AND e2.kind <> 'SKIP'
+  AND e3.kind = 'EXCITES'
+  AND e4.kind <> 'SKIP'
+  AND e4.target = e3.target
+  AND m5."map" = $p1
+  AND m5.source = e1.source
+  AND m6."map" = $p2
+  AND m6.source = e2.source
+  AND m6.target = e1.target
+  AND m7."map" = $p3
+  AND m7.source = e1.target
+  AND m7.target = e2.target
+  AND m8."map" = $p4
+  AND m8.source = e1.source
+  AND m8.target = e3.source
+  AND m9."map" = $p5
+  AND m9.source = e1.source
+  AND m10."map" = $p5
+  AND m10.source = m9.target
+  AND m10.target = e4.source
+  AND e1.source <> m5.target
+  AND e1.source <> e2.source
+  AND e1.source <> e2.target
+  AND e1.source <> e3.source
+  AND e1.source <> e3.target
+  AND e1.source <> m9.target
+  AND e1.source <> e4.source
+  AND e1.target <> m5.target
+  AND e1.target <> e2.source
+  AND e1.target <> e2.target
+  AND e1.target <> e3.source
+  AND e1.target <> e3.target
+  AND e1.target <> m9.target
+  AND e1.target <> e4.source
+  AND m5.target <> e2.source
+  AND m5.target <> e2.target
+  AND m5.target <> e3.source
+  AND m5.target <> e3.target
+  AND m5.target <> m9.target
+  AND m5.target <> e4.source
+  AND e2.source <> e3.source
+  AND e2.source <> e3.target
+  AND e2.source <> m9.target
+  AND e2.source <> e4.source
+  AND e2.target <> e3.source
+  AND e2.target <> e3.target
+  AND e2.target <> m9.target
+  AND e2.target <> e4.source
+  AND e3.source <> m9.target
+  AND e3.source <> e4.source
+  AND e3.target <> m9.target
+  AND m9.target <> e4.source
+  AND (
+    m5.score > $p6 AND m5.mutual
+  )
+  AND (
+    m5.self_score < $p7
+    AND (
+      SELECT
+        m11.target
+      FROM "map" AS m11
+      WHERE
+        m11.source = e1.target AND m11."map" = $p1
+    ) <> e1.target
+    AND (
+      SELECT
+        u12.layer
+      FROM unit AS u12
+      WHERE
+        u12.id = (
+          SELECT
+            m13.target
+          FROM "map" AS m13
+          WHERE
+            m13.source = e2.source AND m13."map" = $p1
+        )
+    ) = $p8
+  )
+  AND u14.id = e1.source
+ORDER BY
+  score DESC,
+  u14.model ASC,
+  c0 ASC,
+  c1 ASC,
+  c2 ASC,
+  c3 ASC,
+  c4 ASC,
+  c5 ASC,
+  c6 ASC,
+  c7 ASC,
+  c8 ASC
+LIMIT 1001
+
+-- p1 = "flip"
+-- p2 = "rotate(22.5)"
+-- p3 = "negate"
+-- p4 = "hue(270)"
+-- p5 = "flip_vertical"
+-- p6 = 0.5
+-- p7 = 0.3
+-- p8 = "mixed4b"

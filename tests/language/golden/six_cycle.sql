@@ -1,0 +1,50 @@
+SELECT
+  e1.source AS c0,
+  e1.target AS c1,
+  e2.target AS c2,
+  e3.source AS c3,
+  e4.target AS c4,
+  e5.source AS c5,
+  LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS score
+FROM edge AS e1
+CROSS JOIN edge AS e2
+CROSS JOIN edge AS e3
+CROSS JOIN edge AS e4
+CROSS JOIN edge AS e5
+CROSS JOIN edge AS e6
+CROSS JOIN unit AS u7
+WHERE
+  e1.kind <> 'SKIP'
+  AND e2.kind <> 'SKIP'
+  AND e2.source = e1.source
+  AND e3.kind <> 'SKIP'
+  AND e3.target = e2.target
+  AND e4.kind <> 'SKIP'
+  AND e4.source = e3.source
+  AND e5.kind <> 'SKIP'
+  AND e5.target = e4.target
+  AND e6.kind <> 'SKIP'
+  AND e6.source = e5.source
+  AND e6.target = e1.target
+  AND e1.source < e3.source
+  AND e1.source < e5.source
+  AND e1.target < e2.target
+  AND e1.source <> e4.target
+  AND e1.target <> e3.source
+  AND e1.target <> e4.target
+  AND e2.target <> e4.target
+  AND e2.target <> e5.source
+  AND e3.source <> e5.source
+  AND u7.id = e1.source
+ORDER BY
+  score DESC,
+  u7.model ASC,
+  c0 ASC,
+  c1 ASC,
+  c2 ASC,
+  c3 ASC,
+  c4 ASC,
+  c5 ASC
+LIMIT 1001
+
+

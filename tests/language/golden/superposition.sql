@@ -1,0 +1,52 @@
+SELECT
+  u1.id AS c0,
+  NULL AS score
+FROM unit AS u1
+WHERE
+  EXISTS(
+    SELECT
+      1
+    FROM label AS l2
+    WHERE
+      l2.unit_id = u1.id AND CONTAINS(l2.label_folded, $p1)
+  )
+  AND NOT EXISTS(
+    SELECT
+      1
+    FROM edge AS e3
+    WHERE
+      e3.kind = 'EXCITES' AND e3.source = u1.id AND e3.rank_in = $p2
+  )
+  AND EXISTS(
+    SELECT
+      1
+    FROM edge AS e4
+    CROSS JOIN edge AS e5
+    WHERE
+      e4.kind = 'EXCITES'
+      AND e4.source = u1.id
+      AND e5.kind = 'EXCITES'
+      AND e5.target = e4.target
+      AND e5.source <> u1.id
+      AND e4.share > $p3
+      AND (
+        e5.rank_in = $p2
+        AND (
+          NOT EXISTS(
+            SELECT
+              1
+            FROM label AS l6
+            WHERE
+              l6.unit_id = e5.source AND CONTAINS(l6.label_folded, $p1)
+          )
+        )
+      )
+  )
+ORDER BY
+  u1.model ASC,
+  c0 ASC
+LIMIT 1001
+
+-- p1 = "curve"
+-- p2 = 1.0
+-- p3 = 0.02

@@ -1,0 +1,92 @@
+SELECT
+  e1.source AS c0,
+  e1.target AS c1,
+  e2.source AS c2,
+  e2.target AS c3,
+  e5.target AS c4,
+  LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS score,
+  LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS ranking
+FROM edge AS e1
+CROSS JOIN edge AS e2
+CROSS JOIN edge AS e3
+CROSS JOIN edge AS e4
+CROSS JOIN edge AS e5
+CROSS JOIN edge AS e6
+CROSS JOIN "map" AS m7
+CROSS JOIN "map" AS m8
+CROSS JOIN "map" AS m9
+CROSS JOIN unit AS u10
+CROSS JOIN unit AS u13
+WHERE
+  e1.kind = 'EXCITES'
+  AND e2.kind = 'EXCITES'
+  AND e3.kind = 'INHIBITS'
+  AND e3.source = e1.source
+  AND e3.target = e2.target
+  AND e4.kind = 'INHIBITS'
+  AND e4.source = e2.source
+  AND e4.target = e1.target
+  AND e5.kind = 'EXCITES'
+  AND e5.source = e1.target
+  AND e6.kind = 'EXCITES'
+  AND e6.source = e2.target
+  AND e6.target = e5.target
+  AND m7."map" = $p1
+  AND m7.source = e1.source
+  AND m7.target = e2.source
+  AND m8."map" = $p1
+  AND m8.source = e1.target
+  AND m8.target = e2.target
+  AND m9."map" = $p1
+  AND m9.source = e5.target
+  AND m9.target = e5.target
+  AND e1.model_id = $p2
+  AND e2.model_id = $p2
+  AND e3.model_id = $p2
+  AND e4.model_id = $p2
+  AND e5.model_id = $p2
+  AND e6.model_id = $p2
+  AND m7.model_id = $p2
+  AND m8.model_id = $p2
+  AND m9.model_id = $p2
+  AND e1.share > $p3
+  AND e2.share > $p3
+  AND e3.share > $p3
+  AND e4.share > $p3
+  AND e5.share > $p3
+  AND e6.share > $p3
+  AND u10.id = e1.target
+  AND u10.layer = $p4
+  AND u13.id = e2.target
+  AND NOT (
+    e2.source < e1.source
+    AND EXISTS(
+      SELECT
+        1
+      FROM "map" AS m11
+      CROSS JOIN "map" AS m12
+      WHERE
+        m11."map" = $p1
+        AND m11.source = e2.source
+        AND m11.target = e1.source
+        AND m12."map" = $p1
+        AND m12.source = e2.target
+        AND m12.target = e1.target
+        AND m11.model_id = $p2
+        AND m12.model_id = $p2
+        AND u13.layer = $p4
+    )
+  )
+ORDER BY
+  ranking DESC,
+  c0 ASC,
+  c1 ASC,
+  c2 ASC,
+  c3 ASC,
+  c4 ASC
+LIMIT 21
+
+-- p1 = "flip"
+-- p2 = 2
+-- p3 = 0.005
+-- p4 = "mixed4b"
