@@ -6,7 +6,9 @@ WEIGHTS = $(CIRCUITDB_DATA)/models
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: demo test zoo bench lint format types clean help
+N ?= 1000
+
+.PHONY: demo test agree zoo bench lint format types clean help
 .DELETE_ON_ERROR:
 
 help: ## List these targets
@@ -20,8 +22,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Ingest the handwritten networks, search them and show what was found
 	$(BIN)/circuitdb demo
 
-test: $(READY) ## Run all tests
+test: $(READY) ## Run all tests, those of Neo4j on a server of their own where Java and Maven are there
+	@$(BIN)/python tests/neo4j_server.py fetch || echo "The tests that need Neo4j will be skipped."
 	$(BIN)/python -m pytest --durations=15
+
+agree: $(READY) ## Compare the stores with the oracle on N random queries (N=1000)
+	$(BIN)/python -m tests.agree $(N)
 
 zoo: $(READY) ## Ingest the five real networks into zoo.duckdb
 	$(BIN)/circuitdb ingest inceptionv1 --weights $(WEIGHTS)/bvlc_googlenet_inceptionv1.safetensors --replace --db zoo.duckdb
