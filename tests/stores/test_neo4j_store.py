@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import neo4j_server
 import numpy as np
+import pyarrow as pa
 import pytest
 from graphs import graph_of, random_graph, toy_graph
 from neo4j.exceptions import (
@@ -24,7 +26,7 @@ from neo4j.exceptions import (
 
 from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
-from circuitdb.backends.neo4j import connection, loading
+from circuitdb.backends.neo4j import batches, connection, loading
 from circuitdb.backends.neo4j.admin_export import export_for_admin
 from circuitdb.backends.neo4j.connection import SearchTimeoutError, check_version, parse_address, translate
 from circuitdb.backends.neo4j.schema import SCHEMA_NAMES, stored
@@ -37,9 +39,9 @@ WRITER = """
 import sys
 sys.path[:0] = sys.argv[2:]
 from graphs import graph_of
-from circuitdb.backends.neo4j import loading
+from circuitdb.backends.neo4j import batches
 from circuitdb.backends.neo4j.store import Neo4jStore
-loading.BATCH_ROWS = 50
+batches.BATCH_ROWS = 50
 edges = [(f"L0:{a}", f"L1:{b}", 1.0) for a in range(60) for b in range(60)]
 graph = graph_of({"L0": 60, "L1": 60}, edges, name="killed")
 Neo4jStore(sys.argv[1]).write(graph, progress=lambda *step: print(step, flush=True))
@@ -54,7 +56,7 @@ class TestVisibility:
     def test_a_model_is_invisible_until_it_is_whole(
         self, neo4j_store: Neo4jStore, neo4j_address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(loading, "BATCH_ROWS", 2)
+        monkeypatch.setattr(batches, "BATCH_ROWS", 2)
         other = Neo4jStore(neo4j_address)
         seen = []
         neo4j_store.write(toy_graph(), progress=lambda *_: seen.append((other.models(), counted(other, "Unit"))))
@@ -137,12 +139,21 @@ class TestVisibility:
             neo4j_store.write(graph_of({"L0": 1, "L1": 1}, [("L0:0", "L1:0", 1.0)]), progress=write_meanwhile)
         assert checksum(neo4j_store.read("toy")) == checksum(first)
 
+    def test_every_double_arrives_as_it_was_sent(self, neo4j_store: Neo4jStore) -> None:
+        rng = np.random.default_rng(5)
+        numbers = rng.integers(0, 2**63, 400).view(np.float64)
+        numbers = np.abs(np.concatenate([numbers, [5e-324, 1.7976931348623157e308, 0.1, 1e16, 123456789.0, 2**53 + 1]]))
+        numbers = numbers[np.isfinite(numbers)]
+        graph = graph_of({"L0": 1, "L1": len(numbers)}, [("L0:0", f"L1:{i}", 1.0) for i in range(len(numbers))])
+        neo4j_store.write(replace(graph, edges=graph.edges.append_column("dx", pa.array(numbers))))
+        assert neo4j_store.read("toy").edges["dx"].to_pylist() == numbers.tolist()
+
     def test_batches_of_any_size_make_the_same_graph(
         self, neo4j_store: Neo4jStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         graph = random_graph(np.random.default_rng(8), kernels=True)
         for size in (1, 700, 2_000_000):
-            monkeypatch.setattr(loading, "BATCH_BYTES", size)
+            monkeypatch.setattr(batches, "BATCH_BYTES", size)
             neo4j_store.write(graph, replace=True)
             assert checksum(neo4j_store.read("toy")) == checksum(graph)
 

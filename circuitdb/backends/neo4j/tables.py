@@ -180,7 +180,7 @@ def packed_sizes(table: pa.Table) -> npt.NDArray[np.int64]:
         elif column.type == TEXTS:
             sizes += [5 + sum(5 + len(text.encode()) for text in texts or ()) for texts in column.to_pylist()]
         elif pa.types.is_list(column.type):
-            sizes += 5 + 9 * pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+            sizes += 5 + 20 * pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         else:
-            sizes += 9
+            sizes += 20 if pa.types.is_floating(column.type) else 9
     return sizes
