@@ -1,10 +1,12 @@
-"""The command `circuitdb ingest`, which the command line finds through the entry-point group `circuitdb.commands`.
+"""The commands `ingest` and `demo`, which the command line finds through the entry-point group `circuitdb.commands`.
 
 torch and what comes with it are imported when the command runs, not before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,7 @@ _EXTRA = ("torch", "torchvision", "safetensors")
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add `ingest` to the command line."""
+    """Add `ingest` and `demo` to the command line."""
     app.command(
         epilog=examples(
             "circuitdb ingest handwritten",
@@ -31,6 +33,7 @@ def add_commands(app: typer.Typer) -> None:
             "circuitdb ingest my_package.networks:build --weights trained.pth --keep top64",
         )
     )(ingest)
+    app.command()(demo)
 
 
 def ingest(
@@ -72,33 +75,67 @@ def ingest(
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Read a trained network and write its units and expanded weights into the database."""
+    """Read a trained network and write its units and expanded weights into the database.
+
+    The module of a factory may set EXAMPLE_SHAPE, the shape of an input, and PREPROCESSING, a JSON record.
+    """
     from circuitdb.cli import output
 
-    try:
+    with _extra(), output.bar(quiet) as progress:
         from ingest.pipeline import ingest_model
 
-        with output.bar(quiet) as progress:
-            summary = ingest_model(
-                model,
-                weights=weights,
-                db=db,
-                name=name,
-                keep=keep,
-                layers=None if layers is None else [path.strip() for path in layers.split(",")],
-                dense=dense,
-                partial=partial,
-                replace=replace,
-                seed=seed,
-                progress=progress,
-            )
+        summary = ingest_model(
+            model,
+            weights=weights,
+            db=db,
+            name=name,
+            keep=keep,
+            layers=None if layers is None else [path.strip() for path in layers.split(",")],
+            dense=dense,
+            partial=partial,
+            replace=replace,
+            seed=seed,
+            progress=progress,
+        )
+    _print(summary, format, quiet)
+
+
+def demo(
+    db: Annotated[str, typer.Option("--db", metavar="ADDRESS", help="Where the networks go.")] = "demo.duckdb",
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Ingest the handwritten networks, search them for the essay's circuits, and show what was found.
+
+    Needs no weights and no network. Run again, it starts anew.
+    """
+    from circuitdb.cli import output
+
+    with _extra(), output.bar(quiet) as progress:
+        from ingest import demo as demonstration
+
+        tallies = demonstration.demo(db, progress)
+    rows = [asdict(tally) for tally in tallies]
+    match format:
+        case Format.JSON:
+            output.write_json({"database": db, "questions": rows})
+        case Format.CSV:
+            output.write_csv([name for name in rows[0] if name != "example"], rows)
+        case Format.TABLE:
+            demonstration.tell(tallies, db, output.console())
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say in one sentence what to install where the extra `ingest` is missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
         raise CircuitdbError(
             f"ingesting needs {error.name}, which is not installed; run: pip install 'neural-circuitdb[ingest]'"
         ) from error
-    _print(summary, format, quiet)
 
 
 def _print(summary: Summary, format: Format, quiet: bool) -> None:

@@ -75,11 +75,11 @@ def _signs(layer: str, min_share: float) -> Weights:
 def _equivariance(target_kind: str, source_kinds: Sequence[str], map_name: str) -> Iterator[Circuit]:
     """a -> b and T(a) -> T(b) for every planted edge between the kinds; mirrored pairs once."""
     layer, below = layer_of(target_kind), layer_of(source_kinds[0])
-    signs = _signs(layer, 0.0)
+    _, share = _design(layer)
     for a in (unit for kind in source_kinds for unit in of_kind(kind)):
         for b in of_kind(target_kind):
             after, then = turned(a, map_name, ROSTERS[below]), turned(b, map_name, ROSTERS[layer])
-            if after in (None, a) or then in (None, b) or not signs[index_of(b), index_of(a)]:
+            if after in (None, a) or then in (None, b) or share[index_of(b), index_of(a)] == 0:
                 continue
             assert after is not None
             assert then is not None
