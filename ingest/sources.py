@@ -154,7 +154,7 @@ def _file(model: str, weights: str | None, others: Sequence[str] = ()) -> Path:
     if weights is None:
         downloads = " (which downloads)" if others else ""
         raise InputError(f"say which weights {model} shall have: {choices}{downloads}")
-    path = Path(weights)
+    path = Path(weights).expanduser()
     if not path.exists() and not path.suffix:
         names = ", ".join(others)
         known = f"; torchvision's own are {names}" if names else ""
@@ -320,9 +320,17 @@ def _load_from_factory(model: str, weights: str | None, seed: int, partial: bool
     return Source(
         loaded,
         architecture=model,
-        example=_example(getattr(module, "EXAMPLE_SHAPE", (1, channels, 224, 224))),
+        example=_factory_example(module, (1, channels, 224, 224)),
         preprocessing=getattr(module, "PREPROCESSING", None),
     )
+
+
+def _factory_example(module: ModuleType, otherwise: tuple[int, ...]) -> Tensor:
+    shape = getattr(module, "EXAMPLE_SHAPE", otherwise)
+    try:
+        return _example(shape)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(f"EXAMPLE_SHAPE of {module.__name__} is {shape!r}, not a shape such as {otherwise}") from error
 
 
 def _import_factory(module_name: str, factory_name: str) -> tuple[ModuleType, Callable[[], Any]]:

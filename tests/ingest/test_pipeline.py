@@ -45,8 +45,33 @@ def small():
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU())
 
 
-def attention():
-    return nn.MultiheadAttention(24, 2)
+class branching(nn.Sequential):
+    def forward(self, x):
+        y = super().forward(x)
+        return y.relu() if y.sum() > 0 else y
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3))
+
+
+class attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)
+        self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        y = self.second(self.first(x).relu()).relu().flatten(2).transpose(1, 2)
+        return self.mix(y, y, y)[0]
+
+
+class multiplying(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x):
+        return self.last(self.one(x) * self.other(x))
 
 
 def wide():
@@ -58,6 +83,7 @@ def wide():
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current directory with a module of networks."""
     (tmp_path / "small_networks.py").write_text(NETWORKS)
+    (tmp_path / "shapeless.py").write_text("EXAMPLE_SHAPE = 224\nfrom torch.nn import Identity as build\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "small_networks", raising=False)
     return tmp_path
@@ -177,7 +203,10 @@ def test_progress_tells_every_stage_and_ends_each_at_its_end(here: Path) -> None
         (["small_networks:small", "--weights", "nan.pth"], "0.weight in nan.pth holds 1 NaN or infinite values of 216"),
         (["small_networks:small", "--weights", "other.pth"], "4 of 4 tensors are missing, first '0.weight'"),
         (["small_networks:small", "--weights", "shape.pth"], "'0.weight' in shape.pth has the shape 7x3x3x3 where the"),
-        (["small_networks:attention"], "forward"),
+        (["small_networks:branching"], "reads numbers out of the data"),
+        (["small_networks:attending"], "multi_head_attention_forward in module mix cannot be read: attention is not"),
+        (["small_networks:multiplying"], "mul in the network itself cannot be read: it is a product of two maps"),
+        (["shapeless:build"], "EXAMPLE_SHAPE"),
         (["small_networks:none"], "small_networks has no function 'none'"),
         (["small_networks:small", "--db", "no/folder/a.duckdb"], "there is no folder"),
         (["small_networks:small", "--db", "text.duckdb"], "text.duckdb is not a DuckDB database"),
