@@ -68,9 +68,10 @@ class CountPlan:
 def count_plan(body: p.Body, symmetry: Symmetry) -> CountPlan | None:
     """The plan for counting circuits of a body; None where listing them is the way.
 
-    That is so where conditions break a symmetry, where too many sets of units may coincide, or where nothing factors.
+    That is so where conditions break a symmetry, where too many sets of units may coincide, where nothing factors, and
+    where kernels are compared: an agreement is computed for the pairs of edges that circuits hold, not for all pairs.
     """
-    if symmetry.exclusions or any(_uses_list(part) for part in _conditions(body)):
+    if symmetry.exclusions or any(_wants_circuits(part) for part in _conditions(body)):
         return None
     pairs = differences(body)
     merges = list(_merges([unit.name for unit in body.units], pairs))
@@ -255,8 +256,6 @@ def _named(part: Any) -> tuple[set[str], set[str]]:
                 units.add(name)
             case p.EdgeProperty(edge=name) | p.EdgeSign(edge=name) | p.RowProperty(row=name):
                 names.add(name)
-            case p.Agreement(left=left, right=right):
-                names |= {left, right}
             case p.Edge() | p.MapRow():
                 units |= {node.source, node.target}
     return units, names
@@ -276,5 +275,5 @@ def _conditions(body: p.Body) -> Iterator[p.Expression]:
         yield from part.conditions
 
 
-def _uses_list(condition: p.Expression) -> bool:
-    return any(isinstance(node, p.ListLength) for node in p.subexpressions(condition))
+def _wants_circuits(condition: p.Expression) -> bool:
+    return any(isinstance(node, p.ListLength | p.Agreement) for node in p.subexpressions(condition))
