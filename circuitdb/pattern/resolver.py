@@ -196,7 +196,7 @@ class _Resolver:
         parts = self._collect(block, env, region, None)
         self._circuit_edges = [entry.name for entry in parts.edges.values()]
         if not parts.scope.nodes:
-            env.fail("no-units", "a circuit needs a unit; all names here are met in blocks only", block)
+            env.fail("no-units", "a circuit needs a unit that is named outside blocks", block, "as in unit a")
         score = self._score(parts, block, env)
         body = self._finish(parts)
         expressions = Expressions(parts.named, find_env, self._circuit_edges)
