@@ -208,19 +208,30 @@ class Connection:
             raise CircuitdbError(f"the connection to {self.address.shown} failed: {_first_line(error)}") from error
 
     def read(
-        self, text: str, parameters: Parameters | None = None, *, seconds: float | None = None
+        self,
+        text: str,
+        parameters: Parameters | None = None,
+        *,
+        seconds: float | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> list[neo4j.Record]:
-        """All rows of one reading statement."""
+        """All rows of one reading statement, whose transaction the server lists with the metadata."""
 
         def work(transaction: neo4j.ManagedTransaction) -> list[neo4j.Record]:
             return list(transaction.run(text, dict(parameters or {})))
 
-        return self.reading(work, seconds=seconds)
+        return self.reading(work, seconds=seconds, metadata=metadata)
 
-    def reading(self, work: Callable[[neo4j.ManagedTransaction], T], *, seconds: float | None = None) -> T:
+    def reading(
+        self,
+        work: Callable[[neo4j.ManagedTransaction], T],
+        *,
+        seconds: float | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> T:
         """What `work` returns, run in one reading transaction, which may be run again."""
         with self.errors(), self.session(neo4j.READ_ACCESS) as session:
-            return session.execute_read(neo4j.unit_of_work(timeout=seconds)(work))
+            return session.execute_read(neo4j.unit_of_work(metadata=metadata, timeout=seconds)(work))
 
     def write(self, *statements: Statement, seconds: float = WRITE_SECONDS) -> list[list[neo4j.Record]]:
         """The rows of each statement; all of them are one transaction."""

@@ -17,6 +17,7 @@ import numpy as np
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
 from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j.emitter import Frame, Parameters
+from circuitdb.backends.neo4j.interrupting import fetch_all
 from circuitdb.backends.neo4j.schema import registered
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record
@@ -146,7 +147,7 @@ def _read(store: Neo4jStore, query: p.Query, compiled: Compiled, seconds: float 
     try:
         for needed in compiled.agreements:
             values[needed.name] = _agreements(store, query, needed, _left(ends))
-        return store.connection.read(compiled.text, values, seconds=_left(ends))
+        return fetch_all(store.connection, compiled.text, values, _left(ends))
     except CircuitdbError as error:
         if _timed_out(error.__cause__):
             return None
@@ -192,7 +193,7 @@ def _agreements(store: Neo4jStore, query: p.Query, needed: NeededAgreement, seco
     ]
     result = c.Projection("RETURN", tuple(columns), distinct=True)
     compiled = _compiled(c.Query((*frame.matches(), result)), parameters)
-    rows = store.connection.read(compiled.text, compiled.parameters, seconds=seconds)
+    rows = fetch_all(store.connection, compiled.text, compiled.parameters, seconds)
     values = agreement_of_edges(_columns(rows, "left_", value.left_maps), _columns(rows, "right_", value.right_maps))
     return {row["pair"]: float(v) for row, v in zip(rows, values, strict=True) if not np.isnan(v)}
 

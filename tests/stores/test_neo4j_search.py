@@ -1,0 +1,86 @@
+"""What the server makes of compiled Cypher, and what bounds a search on it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import graphs
+import numpy as np
+import pytest
+
+from circuitdb.backends.base import Limits
+from circuitdb.backends.neo4j import search
+from circuitdb.backends.neo4j.store import Neo4jStore
+from circuitdb.errors import CircuitdbError
+from circuitdb.pattern.compile import compile_query
+from circuitdb.pattern.model import Query
+
+GOLDEN = sorted((Path(__file__).parent.parent / "language" / "golden").glob("*.motif"))
+FOREVER = "find all { unit a; unit b; unit c; unit d; unit e; unit f; unit g; unit h }"
+RUNNING = "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH 'MATCH (a:Unit' RETURN 1"
+COMMAND = (sys.executable, "-c", "from circuitdb.cli import main; main()")
+
+
+def _query(path: Path) -> Query:
+    return compile_query(path.read_text(encoding="utf-8"), folder=path.parent, source_name=path.name)
+
+
+def _operators(plan: dict[str, Any]) -> Iterator[str]:
+    yield plan["operatorType"].partition("@")[0]
+    for child in plan.get("children", ()):
+        yield from _operators(child)
+
+
+@pytest.fixture
+def two_models(neo4j_store: Neo4jStore) -> Neo4jStore:
+    rng = np.random.default_rng(5)
+    for name in ("m1", "m2"):
+        neo4j_store.write(graphs.random_graph(rng, name=name))
+    return neo4j_store
+
+
+def test_no_golden_query_needs_a_cartesian_product_an_all_nodes_scan_or_deprecated_syntax(two_models: Neo4jStore) -> None:
+    assert len(GOLDEN) >= 20
+    for path in GOLDEN:
+        compiled = search.page_cypher(_query(path), 10)
+        values = {**compiled.parameters, **{needed.name: {} for needed in compiled.agreements}}
+        with two_models.connection.session("READ") as session:
+            summary = session.run(f"EXPLAIN {compiled.text}", values).consume()
+        assert summary.plan is not None
+        operators = set(_operators(summary.plan))
+        forbidden = {name for name in operators if "Cartesian" in name or "AllNodes" in name or "AllRel" in name}
+        assert not forbidden, (path.name, compiled.text)
+        notes = [status for status in summary.gql_status_objects if status.is_notification]
+        assert not notes, (path.name, compiled.text, [note.status_description for note in notes])
+
+
+def test_a_search_stops_on_the_server_when_its_time_is_up(two_models: Neo4jStore) -> None:
+    query = compile_query(FOREVER)
+    found = two_models.find(query, Limits(rows=None, seconds=1.0))
+    assert (found.stopped_by, found.truncated, found.matches) == ("seconds", True, [])
+    with pytest.raises(CircuitdbError, match="longer than 1 s"):
+        two_models.count(query, Limits(rows=None, seconds=1.0))
+    assert two_models.connection.read(RUNNING) == []
+
+
+def test_interrupting_a_search_leaves_no_transaction_behind(two_models: Neo4jStore, neo4j_address: str) -> None:
+    command = [*COMMAND, "find", FOREVER, "--db", neo4j_address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not two_models.connection.read(RUNNING):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in complaint
+    while two_models.connection.read(RUNNING):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
