@@ -31,8 +31,8 @@ agree: $(READY) ## Compare the stores with the oracle on N random queries (N=100
 
 zoo: $(READY) ## Ingest the five real networks into zoo.duckdb
 	$(BIN)/circuitdb ingest inceptionv1 --weights $(WEIGHTS)/bvlc_googlenet_inceptionv1.safetensors --replace --db zoo.duckdb
-	$(BIN)/circuitdb ingest alexnet --weights $(WEIGHTS)/alexnet_features_torchvision.safetensors --partial --replace --db zoo.duckdb
-	$(BIN)/circuitdb ingest vgg16 --weights $(WEIGHTS)/vgg16_features_torchvision.safetensors --partial --replace --db zoo.duckdb
+	$(BIN)/circuitdb ingest alexnet --weights $(WEIGHTS)/alexnet_features_torchvision.safetensors --replace --db zoo.duckdb
+	$(BIN)/circuitdb ingest vgg16 --weights $(WEIGHTS)/vgg16_features_torchvision.safetensors --replace --db zoo.duckdb
 	$(BIN)/circuitdb ingest squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1_caffe.safetensors --replace --db zoo.duckdb
 	$(BIN)/circuitdb ingest resnetv2_50 --weights $(WEIGHTS)/resnet_v2_50_slim_blocks1-3.safetensors --partial --replace --db zoo.duckdb
 	$(BIN)/circuitdb ls --db zoo.duckdb

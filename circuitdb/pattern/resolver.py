@@ -345,7 +345,7 @@ class _Resolver:
                 choice = tuple(dict.fromkeys(self._layer(layer, env) for layer in layers))
                 for name in names:
                     node = self._node(scope, s.Name(name.span, name.name), item)
-                    if choice:
+                    if choice and node.unit.scope is scope:
                         node.unit.layers.append(choice)
             case s.EdgeStatement(steps=steps):
                 for step in steps:

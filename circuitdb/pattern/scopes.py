@@ -113,7 +113,8 @@ class Scope:
             first, second = (a, b) if depths[id(a.scope)] > depths[id(b.scope)] else (b, a)
         second.merged = first
         first.met_outside_loops |= second.met_outside_loops
-        first.layers += second.layers
+        if first.scope is self:
+            first.layers += second.layers
 
     def close(self) -> None:
         """Make the images of equal units under one map one unit, until nothing changes."""
