@@ -233,7 +233,7 @@ REGISTRY: tuple[Property, ...] = (
         ("excitation", "real", "weight", "sum of the positive entries"),
         ("inhibition", "real", "weight", "sum of the negative entries"),
         ("coherence", "real", "0..1", "|sum| / L1 norm; low where the kernel excites here and inhibits there"),
-        ("share", "real", "0..1", "strength² / sum of strength² into the target; blind to the scale of the target and of layers"),
+        ("share", "real", "0..1", "strength² / sum of strength² into the target; blind to the target's scale"),
         ("rank_in", "integer", "", "1 for the strongest of the target's inputs"),
         ("rank_out", "integer", "", "1 for the strongest of the source's outputs"),
         ("top", "real", "weight", "sum over the part of the kernel above the target's centre"),
