@@ -39,6 +39,7 @@ _COMPARED: dict[Type, str] = {
 _OF_REGISTRY: dict[str, Type] = {"integer": "number", "real": "number", "text": "text", "boolean": "truth"}
 _NUMERIC = ("abs", "sign", "min", "max", "sum", "count")
 FUNCTIONS = (*_NUMERIC, "agreement")
+MOST_EXPRESSIONS = 50_000
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,20 @@ class Named:
 
 
 @dataclass
+class Budget:
+    """How many expressions a query may still hold when `every edge` and aggregates are written out for each edge."""
+
+    left: int = MOST_EXPRESSIONS
+
+
+@dataclass
 class Expressions:
     """Resolves expressions in one body and environment; `circuit_edges` are the edges that aggregates run over."""
 
     named: Named
     env: Environment
     circuit_edges: Sequence[str]
+    budget: Budget
     _bare: bool = False
 
     def condition(self, expression: s.Expression, owner: Owner | None) -> p.Expression:
@@ -108,6 +117,10 @@ class Expressions:
         return resolved
 
     def _resolve(self, expression: s.Expression, owner: Owner | None) -> Typed:
+        self.budget.left -= 1
+        if self.budget.left < 0:
+            message = f"written out for every edge, the conditions have more than {MOST_EXPRESSIONS:,} parts"
+            self.env.fail("too-long", message, expression)
         match expression:
             case s.Number(value=number):
                 return p.Constant(number), "number"

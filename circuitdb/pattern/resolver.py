@@ -27,7 +27,7 @@ from circuitdb.pattern.environment import (
     unknown_parameter,
     whole_number,
 )
-from circuitdb.pattern.expressions import Expressions, Named, Owner, map_application
+from circuitdb.pattern.expressions import Budget, Expressions, Named, Owner, map_application
 from circuitdb.pattern.maps import ANALOG, MapName, group_of
 from circuitdb.pattern.models import place_in_models
 from circuitdb.pattern.scopes import Scope, UnitNode
@@ -37,7 +37,8 @@ Catalog = Mapping[str, Sequence[str]]
 """The names of the layers of every model."""
 
 DEEPEST = 20
-MOST_STATEMENTS = 5000
+MOST_STATEMENTS = 2000
+MOST_UNITS = 300
 
 
 def resolve(
@@ -186,6 +187,7 @@ class _Resolver:
         self._kept_alive: list[UnitNode] = []
         self._circuit_edges: list[str] = []
         self._statements = 0
+        self._budget = Budget()
         self._analog_models: list[str] = []
         self._sources: dict[int, Source] = {}
         self._places: dict[str, tuple[Source, s.Span]] = {}
@@ -199,7 +201,7 @@ class _Resolver:
             env.fail("no-units", "a circuit needs a unit that is named outside blocks", block, "as in unit a")
         score = self._score(parts, block, env)
         body = self._finish(parts)
-        expressions = Expressions(parts.named, find_env, self._circuit_edges)
+        expressions = self._expressions(parts.named, find_env)
         if find.where is not None:
             body = replace(body, conditions=(*body.conditions, expressions.condition(find.where, None)))
         order: p.Expression | Literal["key"] | None = None
@@ -230,7 +232,7 @@ class _Resolver:
                 name = item.env.prefix + item.statement.name.name
                 parts.named.lists[name] = name
         if lines:
-            return Expressions(parts.named, env, self._circuit_edges).number(lines[0].value, None)
+            return self._expressions(parts.named, env).number(lines[0].value, None)
         if not self._circuit_edges:
             return None
         return p.Function("min", tuple(p.EdgeProperty(edge, "share") for edge in self._circuit_edges))
@@ -271,10 +273,11 @@ class _Resolver:
     ) -> None:
         for statement in statements:
             self._statements += 1
+            if isinstance(statement, s.EdgeStatement):
+                self._statements += sum(map(len, statement.steps))
             if self._statements > MOST_STATEMENTS:
-                env.fail(
-                    "too-long", f"the motif has more than {MOST_STATEMENTS} statements when written out", statement
-                )
+                message = f"written out, the motif has more than {MOST_STATEMENTS} statements and ends of edges"
+                env.fail("too-long", message, statement)
             match statement:
                 case s.UseStatement():
                     self._loop_free(in_loop, "`use`", statement, env)
@@ -422,6 +425,9 @@ class _Resolver:
     def _name_units(self, parts: _Parts) -> None:
         for node, _ in parts.scope.units():
             self._kept_alive.append(node)
+            if len(self._kept_alive) > MOST_UNITS:
+                message = f"written out, the motif has more than {MOST_UNITS} units"
+                raise MotifError(Diagnostic("too-long", message, self._sources[id(node)], node.at.span))
             self._unit_names[id(node)] = name = self._unique(node.text)
             self._places[name] = self._sources[id(node)], node.at.span
 
@@ -570,7 +576,7 @@ class _Resolver:
         return [(node, self._unit_name(node)) for node, _ in parts.scope.units()]
 
     def _expressions(self, named: Named, env: Environment) -> Expressions:
-        return Expressions(named, env, self._circuit_edges)
+        return Expressions(named, env, self._circuit_edges, self._budget)
 
     def _conditions_of(self, parts: _Parts, item: _Item) -> list[p.Expression]:
         expressions = self._expressions(parts.named, item.env)
