@@ -1,13 +1,21 @@
-"""What all tests share: the folder of real data and a real Neo4j server, or a skip that says why."""
+"""What all tests share: the folder of real data and a real Neo4j server, or a skip that says why; the command."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import neo4j_server
 import pytest
+
+from circuitdb.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -21,15 +29,44 @@ def data_folder() -> Path:
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of Neo4j run on one worker (`--dist loadgroup`): they share a server, and so a database."""
-    for item in items:
-        if isinstance(item, pytest.Function) and "neo4j_address" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("neo4j"))
-
-
 @pytest.fixture(scope="session")
 def neo4j_address() -> Iterator[str]:
-    """The address of an empty Neo4j server, user and password included."""
+    """The address of an empty Neo4j server, user and password included; each worker of pytest-xdist has its own."""
     with neo4j_server.for_tests() as server:
         yield server.address
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the command left and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def csv(self) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.out)))
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `circuitdb` in this process on the database at the address `db`, without a terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*arguments: str, db: str | Path) -> Outcome:
+        monkeypatch.setenv("CIRCUITDB_URL", str(db))
+        monkeypatch.setattr(sys, "argv", ["circuitdb", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        return Outcome(int(left.value.code or 0), *capsys.readouterr())
+
+    return run

@@ -399,9 +399,8 @@ def test_an_export_refuses_what_the_importer_would_change(tmp_path: Path) -> Non
         export_for_admin([toy_graph()], tmp_path)
 
 
-def test_the_test_server_stops_when_the_tests_are_killed(neo4j_address: str) -> None:
+def test_the_test_server_stops_when_the_tests_are_killed() -> None:
     """A process that starts a server and is killed leaves neither the server nor its files."""
-    del neo4j_address  # Keeps this test on the worker of the others.
     code = (
         f"import sys, time; sys.path.insert(0, {str(Path(neo4j_server.__file__).parent)!r}); import neo4j_server\n"
         "with neo4j_server.running() as server:\n    print(server.home, server.address, flush=True); time.sleep(600)"
