@@ -115,26 +115,26 @@ def expand(
         if not present:
             raise InputError("no feature layer has all its weights")
         kept = _kept(candidates, rule)
-    by_step = {layer.step.index: layer.layer.name for layer in present}
-    matrices = {
-        (by_step[part.segment.source], by_step[part.segment.target]): Dense(
-            part.segment.weight, part.segment.strength, part.blocks
+        by_step = {layer.step.index: layer.layer.name for layer in present}
+        matrices = {
+            (by_step[part.segment.source], by_step[part.segment.target]): Dense(
+                part.segment.weight, part.segment.strength, part.blocks
+            )
+            for part in kept
+            if not part.segment.skip
+        }
+        energy, energy_kept = np.sum([energies(part) for part in kept if not part.segment.skip] or [(0, 0)], axis=0)
+        return Expansion(
+            layers=layer_table(present),
+            units=unit_table(present, kept, steps),
+            edges=edge_table(present, kept),
+            segments=segment_table(present, kept, str(rule)),
+            dense=matrices,
+            keep=str(rule),
+            energy_kept=min(float(energy_kept / energy), 1.0) if energy else 1.0,
+            absent=tuple(layer.name for layer in reading.layers if layer.step not in by_step),
+            left_out=reading.left_out,
         )
-        for part in kept
-        if not part.segment.skip
-    }
-    energy, energy_kept = np.sum([energies(part) for part in kept if not part.segment.skip] or [(0, 0)], axis=0)
-    return Expansion(
-        layers=layer_table(present),
-        units=unit_table(present, kept, steps),
-        edges=edge_table(present, kept),
-        segments=segment_table(present, kept, str(rule)),
-        dense=matrices,
-        keep=str(rule),
-        energy_kept=min(float(energy_kept / energy), 1.0) if energy else 1.0,
-        absent=tuple(layer.name for layer in reading.layers if layer.step not in by_step),
-        left_out=reading.left_out,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,8 +242,6 @@ def _kept(candidates: Sequence[_Candidates], rule: KeepRule) -> list[KeptSegment
         for i, mask in zip(places, np.split(outputs, ends[:-1], axis=1), strict=True):
             masks[i] = masks[i] | mask.T
     return [
-        KeptSegment(
-            part.segment, mask, tuple(some.among(mask) for some in part.kernels), part.sha256.result(), part.blocks
-        )
+        KeptSegment(part.segment, mask, tuple(some.among(mask) for some in part.kernels), part.sha256, part.blocks)
         for part, mask in zip(candidates, masks, strict=True)
     ]

@@ -113,7 +113,7 @@ def ranks(strength: Strengths, rows: npt.NDArray[np.intp], columns: npt.NDArray[
     wanted = own.view(np.uint32) | row_bits[rows]
     below_or_equal = np.searchsorted(keys, wanted, side="right")
     rank: npt.NDArray[np.int64] = (rows + 1) * width - below_or_equal + 1
-    tied = np.flatnonzero(below_or_equal - np.searchsorted(keys, wanted, side="left") > 1)
+    tied = np.flatnonzero(keys[below_or_equal - 2] == wanted)
     step = max(1, _AT_ONCE // max(width, 1))
     for start in range(0, len(tied), step):
         some = tied[start : start + step]

@@ -7,6 +7,7 @@ columns (circuitdb/graph.py), in the form in which a `ModelGraph` takes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -46,14 +47,14 @@ class ExpandedLayer:
 class KeptSegment:
     """A segment with what the keep rule left of it.
 
-    segment: without its blocks. mask: [target, source], the kept pairs; kernels: theirs. blocks: every kernel in half
-    precision, if that was asked for.
+    segment: without its blocks. mask: [target, source], the kept pairs; kernels: theirs. sha256: of the dense tensor,
+    once it is computed. blocks: every kernel in half precision, if that was asked for.
     """
 
     segment: Segment
     mask: Mask
     kernels: tuple[Kernels, ...]
-    sha256: str
+    sha256: Future[str]
     blocks: tuple[KernelBlock, ...] = ()
 
 
@@ -271,7 +272,7 @@ def segment_table(layers: Sequence[ExpandedLayer], kept: Sequence[KeptSegment], 
                 "keep": keep,
                 "energy_kept": min(energy_kept / energy, 1.0),
                 "edges": int(part.mask.sum()),
-                "dense_sha256": part.sha256,
+                "dense_sha256": part.sha256.result(),
             }
         )
     texts = ("source_layer", "target_layer", "method", "pool_rule", "keep", "dense_sha256")
