@@ -7,17 +7,17 @@ joins the compiler of the language to the stores; the command is written on top 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from circuitdb.backends import open_store
-from circuitdb.backends.base import Limits, ModelGraph, Progress, Row, Store
+from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row, Store
 from circuitdb.backends.duckdb.emitter import Models
 from circuitdb.backends.duckdb.search import page_sql
 from circuitdb.backends.neo4j.search import page_cypher
@@ -30,8 +30,8 @@ from circuitdb.language.library import library_files
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
-from circuitdb.reports.exchange import read_document, write_document
-from circuitdb.transfer import Copied, model_names, push
+from circuitdb.reports.exchange import document_text, read_document, write_document
+from circuitdb.transfer import Copied, canonical, model_names, push
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
@@ -331,39 +331,53 @@ class Database:
         return self._store.read(self.model(model)["name"])
 
     def document(self, models: Sequence[str]) -> dict[str, Any]:
-        """Whole models, and the analogues between them, in the exchange form.
+        """Whole models, and the analogues between them, in the exchange form; equal graphs give equal documents.
 
         Raises
         ------
         InputError
             If there is no such model; the nearest name is told.
         """
-        graphs = [self.graph(model) for model in models]
+        return write_document(*self._graphs(models))
+
+    def document_text(self, models: Sequence[str]) -> Iterator[str]:
+        """The same as JSON text, in pieces. Arguments and errors as for `document`."""
+        return document_text(*self._graphs(models))
+
+    def _graphs(self, models: Sequence[str]) -> tuple[list[ModelGraph], list[Analogues]]:
+        """The models, each in its one form, and the analogues between them."""
+        graphs = [canonical(self.graph(model)) for model in dict.fromkeys(models)]
         names = {graph.name for graph in graphs}
         between = [pairs for pairs in self._store.analogues() if {pairs.source, pairs.target} <= names]
-        return write_document(graphs, between)
+        return graphs, between
 
     def import_document(
         self, document: object, *, replace: bool = False, progress: Progress | None = None
     ) -> list[str]:
         """Write the models and analogues of a document in the exchange form; return the models' names.
 
+        Everything is checked before anything is written. Each model is written whole or not at all, one after the
+        other, then the analogues, in the place of those between the same two models.
+
         Raises
         ------
         InputError
             If anything in it is wrong, with its place, or if a model is there already and `replace` is false. Nothing
             is written then.
+        CircuitdbError
+            If the store fails. What was written before stays.
         """
         exchange = read_document(document, self._keys_of)
+        graphs = [checked(graph) for graph in exchange.graphs]
         there = self._names()
-        twice = next((graph.name for graph in exchange.graphs if graph.name in there), None)
+        twice = next((graph.name for graph in graphs if graph.name in there), None)
         if twice is not None and not replace:
             raise InputError(f"model {twice!r} is already in {self.address}; --replace writes it anew")
-        for graph in map(checked, exchange.graphs):
+        for graph in graphs:
             self._store.write(graph, replace=graph.name in there, progress=progress)
         for analogues in exchange.analogues:
             self._store.write_analogues(analogues)
-        return [graph.name for graph in exchange.graphs]
+        return [graph.name for graph in graphs]
 
     def push(
         self,
@@ -386,9 +400,11 @@ class Database:
         return model_names(self._store)
 
     def _keys_of(self, model: str) -> list[str]:
-        if model not in self._names():
-            return []
-        return cast(list[str], self._store.read(model).units["key"].to_pylist())
+        """The keys of a model's units in order; none where there is no such model."""
+        layers = [row["layers"] for row in self.models() if row["name"] == model] if self._names() else []
+        return [
+            unit["key"] for own in layers for layer in own for unit in self._store.layer_units(model, layer["name"])
+        ]
 
     def _compile(
         self,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import pty
 import re
@@ -13,10 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,29 +18,12 @@ import pytest
 import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
-from circuitdb.cli import build_app, main
+from circuitdb.cli import build_app
 from circuitdb.language.library import library_files
+from tests.conftest import Command, Outcome
 from tests.graphs import graph_of, random_graph, toy_graph
 
 BIN = Path(sys.executable).parent
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def csv(self) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(self.out)))
-
-
-Command = Callable[..., Outcome]
 
 
 def gaps() -> ModelGraph:
@@ -81,20 +58,9 @@ def database(planted: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], planted: Path) -> Command:
+def run(command: Command, planted: Path) -> Command:
     """Run the command in this process, on the planted database unless `db` says otherwise."""
-    monkeypatch.delenv("CIRCUITDB_URL", raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-    def command(*arguments: str, db: Path = planted) -> Outcome:
-        monkeypatch.setenv("CIRCUITDB_URL", str(db))
-        monkeypatch.setattr(sys, "argv", ["circuitdb", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        return Outcome(int(left.value.code or 0), *capsys.readouterr())
-
-    return command
+    return lambda *arguments, db=planted: command(*arguments, db=db)
 
 
 # --- starting ---------------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,7 +70,7 @@ def export(
     if (out is None) == (neo4j_admin is None) or (out is not None and not graph):
         raise InputError("say what to write: --graph MODEL -o FILE.json, or --neo4j-admin FOLDER")
     with Database(db) as database:
-        names = [database.model(name)["name"] for name in graph] if graph else [r["name"] for r in database.models()]
+        names = list(dict.fromkeys(graph)) if graph else [row["name"] for row in database.models()]
         if neo4j_admin is not None:
             from circuitdb.backends.neo4j.admin_export import export_for_admin
 
@@ -76,7 +78,7 @@ def export(
             output.remark(f"{', '.join(exported.models)} written to {neo4j_admin}; import them there with:")
             print(exported.command)
         elif out is not None:
-            write_whole(out, json.dumps(database.document(names), ensure_ascii=False, allow_nan=False) + "\n")
+            write_whole(out, database.document_text(names))
             if not quiet:
                 output.remark(f"{', '.join(names)} written to {out}")
 
@@ -115,12 +117,14 @@ def _read_json(file: Path) -> object:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{file} is not text in UTF-8") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise InputError(f"{file} is nested too deep") from None
+    except ValueError as error:
         raise InputError(f"{file} is no JSON: {error}") from None
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file whole or not at all.
+def write_whole(file: Path, text: Iterable[str]) -> None:
+    """Write a text file, given in pieces, whole or not at all.
 
     Raises
     ------
@@ -129,9 +133,11 @@ def write_whole(file: Path, text: str) -> None:
     """
     unfinished = file.with_name(f".{file.name}.unfinished")
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        with unfinished.open("w", encoding="utf-8") as writing:
+            writing.writelines(text)
         unfinished.replace(file)
     except OSError as error:
         raise CircuitdbError(f"cannot write {file}: {error.strerror}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
