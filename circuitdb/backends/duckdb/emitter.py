@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from circuitdb.backends.duckdb.schema import folded
-from circuitdb.graph import EdgeKind, Record, property_of
+from circuitdb.graph import EdgeKind
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import NeededAgreement, candidates_of
+from circuitdb.pattern.analysis import components, is_double, is_label, never_missing
 from circuitdb.pattern.differences import differences
 from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.symmetry import Exclusion, Symmetry
@@ -260,7 +261,7 @@ class Frame:
     def _one_model(self, placed: Mapping[str, str | None], columns: Sequence[tuple[str, exp.Expr]]) -> None:
         """Where several models are searched, keep the parts that no edge joins in one of them."""
         searched = [(unit, column) for unit, column in columns if placed[unit] is None]
-        group = _components(self.body)
+        group = components(self.body)
         first: exp.Expr | None = self._searched_model()
         seen = set()
         if first is not None:
@@ -332,7 +333,7 @@ class Frame:
             case p.OneOf(value=value, items=items):
                 if not items:
                     return exp.false()
-                if any(map(_is_label, items)):
+                if any(map(is_label, items)):
                     return self.condition(p.Or(tuple(p.Compare("=", value, item) for item in items)))
                 return self._over_labels(
                     (value, *items), lambda first, *rest: self._among(first, list(rest)), fold=False
@@ -345,10 +346,10 @@ class Frame:
         return exp.In(this=value, expressions=items)
 
     def _is_missing(self, value: p.Expression) -> exp.Expr:
-        if _is_label(value):
+        if is_label(value):
             _, tables, where = self._label(value)
             return exp.Not(this=exp.Exists(this=exp.select("1").from_(tables).where(where)))
-        if self._never_missing(value):
+        if never_missing(value):
             return exp.false()
         return exp.Is(this=self.value(value), expression=exp.null())
 
@@ -357,7 +358,7 @@ class Frame:
         query: exp.Select | None = None
         sides: list[exp.Expr] = []
         for value in values:
-            if _is_label(value):
+            if is_label(value):
                 alias, table, where = self._label(value)
                 select = query if query is not None else exp.select("1")
                 query = (select.join(table, join_type="cross") if query is not None else select.from_(table)).where(
@@ -412,7 +413,7 @@ class Frame:
     def number(self, value: p.Expression) -> exp.Expr:
         """A value as a double, for arithmetic."""
         resolved = self.value(value)
-        return resolved if _is_double(value) else exp.cast(resolved, "DOUBLE")
+        return resolved if is_double(value) else exp.cast(resolved, "DOUBLE")
 
     def _outermost(self) -> Frame:
         return self if self.around is None else self.around._outermost()
@@ -471,9 +472,7 @@ class Frame:
         else:
             result = exp.func("least" if name == "min" else "greatest", *numbers)
         # LEAST and GREATEST pass over NULL; here one missing value makes the whole missing.
-        gaps = [
-            number for number, argument in zip(numbers, arguments, strict=True) if not self._never_missing(argument)
-        ]
+        gaps = [number for number, argument in zip(numbers, arguments, strict=True) if not never_missing(argument)]
         if not gaps:
             return result
         missing = exp.or_(*(exp.Is(this=number.copy(), expression=exp.null()) for number in gaps))
@@ -495,24 +494,6 @@ class Frame:
         same = [exp.EQ(this=exp.column(name, alias), expression=column) for name, column in pairs]
         return exp.select(exp.column("value", alias)).from_(table).where(*same).subquery()
 
-    def _never_missing(self, value: p.Expression) -> bool:
-        match value:
-            case p.Constant() | p.UnitValue() | p.EdgeSign() | p.HowMany() | p.ListLength():
-                return True
-            case p.EdgeProperty(name=name):
-                return not _optional(Record.EDGE, name)
-            case p.UnitProperty(of=p.UnitValue(), name=name):
-                return not _optional(Record.UNIT, name)
-            case p.Negative(operand=operand):
-                return self._never_missing(operand)
-            case p.Arithmetic(operator="+" | "-" | "*", left=left, right=right):
-                return self._never_missing(left) and self._never_missing(right)
-            case p.Function(name=name, arguments=arguments):
-                return bool(arguments or name in ("sum", "number")) and all(map(self._never_missing, arguments))
-            case p.Compare() | p.Contains() | p.OneOf() | p.IsMissing() | p.And() | p.Or() | p.Not() | p.Truth():
-                return True
-        return False
-
 
 _COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
 
@@ -530,42 +511,3 @@ def _number_true(conditions: Sequence[exp.Expr]) -> exp.Expr:
     for condition in conditions:
         total = exp.Add(this=total, expression=exp.case().when(condition, one.copy()).else_(zero.copy()))
     return exp.paren(total)
-
-
-def _is_label(value: p.Expression) -> bool:
-    return isinstance(value, p.UnitProperty) and value.name == "label"
-
-
-def _is_double(value: p.Expression) -> bool:
-    match value:
-        case p.Constant() | p.Arithmetic() | p.Negative() | p.Agreement():
-            return True
-        case p.EdgeProperty(name=name):
-            known = property_of(Record.EDGE, name)
-            return known is not None and known.type == "real"
-        case p.Function(name=name):
-            return name in ("min", "max", "sum", "abs")
-    return False
-
-
-def _optional(record: Record, name: str) -> bool:
-    known = property_of(record, name)
-    return known is None or known.optional
-
-
-def _components(body: p.Body) -> dict[str, str]:
-    """For each unit of a body's edges and rows, one unit of the part that they join it to."""
-    parent: dict[str, str] = {}
-
-    def root(unit: str) -> str:
-        while parent.setdefault(unit, unit) != unit:
-            unit = parent[unit]
-        return unit
-
-    joins = [(edge.source, edge.target) for edge in body.edges]
-    joins += [(row.source, row.target) for row in body.rows if row.map != ANALOG]
-    for source, target in joins:
-        parent[root(source)] = root(target)
-    for row in body.rows:
-        root(row.source)
-    return {unit: root(unit) for unit in list(parent)}

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j.schema import ANALOGOUS_TO, MAPS_TO, folded_name
-from circuitdb.graph import EdgeKind, Record, property_of
+from circuitdb.graph import EdgeKind
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import NeededAgreement, candidates_of
+from circuitdb.pattern.analysis import components, is_double, is_label, names_in, never_missing
 from circuitdb.pattern.differences import differences
 from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.symmetry import Exclusion, Symmetry
@@ -189,7 +190,7 @@ class Frame:
     def _add_condition(self, condition: p.Expression) -> None:
         """A condition on one edge or unit goes into its pattern, any other into WHERE."""
         for part in condition.operands if isinstance(condition, p.And) else (condition,):
-            names = _named(part)
+            names = names_in(part)
             own = [self._relationships.get(n) or self._units.get(n) for n in names]
             resolved = self.condition(part)
             if len(own) == 1 and own[0] is not None and not _has_subquery(resolved):
@@ -276,7 +277,7 @@ class Frame:
         """Keep every part of the body that nothing joins to another in its model."""
         placed = {unit.name: unit.model for body in (*self.bodies_around(), self.body) for unit in body.units}
         done = {name for name in placed if name not in self._units}
-        group = _components(self.body)
+        group = components(self.body)
         done = {group.get(name, name) for name in done}
         anchor = self._anchor()
         for unit in self.body.units:
@@ -343,7 +344,7 @@ class Frame:
             case p.Truth(value=value):
                 return self.value(value)
             case p.IsMissing(value=value):
-                if _is_label(value):
+                if is_label(value):
                     return c.Operation("=", (c.Call("size", (self._labels(value, "labels"),)), c.Constant(0)))
                 return c.IsNull(self.value(value))
             case p.Compare(operator=operator, left=left, right=right):
@@ -354,7 +355,7 @@ class Frame:
             case p.OneOf(value=value, items=items):
                 if not items:
                     return c.Constant(False)
-                if any(map(_is_label, items)):
+                if any(map(is_label, items)):
                     return self.condition(p.Or(tuple(p.Compare("=", value, item) for item in items)))
                 return self._over_labels((value, *items), lambda first, *rest: _among(first, list(rest)), fold=False)
         return _true(self.value(condition))
@@ -366,7 +367,7 @@ class Frame:
         loops: list[tuple[c.Variable, c.Expression]] = []
         sides: list[c.Expression] = []
         for value in values:
-            if _is_label(value):
+            if is_label(value):
                 variable = c.Variable(self.new("label"))
                 loops.append((variable, self._labels(value, "labels_folded" if fold else "labels")))
                 sides.append(variable)
@@ -417,7 +418,7 @@ class Frame:
     def number(self, value: p.Expression) -> c.Expression:
         """A value as a float, for arithmetic."""
         resolved = self.value(value)
-        return resolved if _is_float(value) else c.Call("toFloat", (resolved,))
+        return resolved if is_double(value) else c.Call("toFloat", (resolved,))
 
     def _outermost(self) -> Frame:
         return self if self.around is None else self.around._outermost()
@@ -478,7 +479,7 @@ class Frame:
             result = c.Constant(len(numbers))
         else:
             result = numbers[0] if len(numbers) == 1 else c.Least(name == "max", numbers)
-        gaps = [c.IsNull(number) for number, a in zip(numbers, arguments, strict=True) if not _never_missing(a)]
+        gaps = [c.IsNull(number) for number, a in zip(numbers, arguments, strict=True) if not never_missing(a)]
         if not gaps:
             return result
         return c.Case(gaps[0] if len(gaps) == 1 else c.Operation("OR", tuple(gaps)), c.Constant(None), result)
@@ -498,22 +499,6 @@ def _types(edge: p.Edge) -> tuple[str, ...]:
         return (EdgeKind.SKIP.value,)
     both = (EdgeKind.EXCITES.value, EdgeKind.INHIBITS.value)
     return {"excites": both[:1], "inhibits": both[1:]}.get(edge.sign, both)
-
-
-def _components(body: p.Body) -> dict[str, str]:
-    """For each unit of a body's edges and rows within a model, one unit of the part that they join it to."""
-    parent: dict[str, str] = {}
-
-    def root(unit: str) -> str:
-        while parent.setdefault(unit, unit) != unit:
-            unit = parent[unit]
-        return unit
-
-    joins = [(edge.source, edge.target) for edge in body.edges]
-    joins += [(row.source, row.target) for row in body.rows if row.map != ANALOG]
-    for source, target in joins:
-        parent[root(source)] = root(target)
-    return {unit: root(unit) for unit in list(parent)}
 
 
 def _variables(paths: Sequence[c.Path]) -> list[str]:
@@ -551,47 +536,9 @@ def _number_true(conditions: Sequence[c.Expression]) -> c.Expression:
     return c.Operation("+", (c.Constant(0), *ones))
 
 
-def _named(condition: p.Expression) -> set[str]:
-    """The units, edges and rows that a condition names."""
-    names: set[str] = set()
-    for node in p.subexpressions(condition):
-        match node:
-            case p.UnitValue(unit=name) | p.ListLength(unit=name):
-                names.add(name)
-            case p.EdgeProperty(edge=name) | p.EdgeSign(edge=name) | p.RowProperty(row=name):
-                names.add(name)
-            case p.Agreement(left=left, right=right):
-                names |= {left, right}
-    return names
-
-
 def _has_subquery(expression: object) -> bool:
     if isinstance(expression, c.Subquery):
         return True
     if isinstance(expression, tuple):
         return any(map(_has_subquery, expression))
     return any(map(_has_subquery, vars(expression).values())) if hasattr(expression, "__dict__") else False
-
-
-def _is_label(value: p.Expression) -> bool:
-    return isinstance(value, p.UnitProperty) and value.name == "label"
-
-
-def _is_float(value: p.Expression) -> bool:
-    match value:
-        case p.Constant() | p.Arithmetic() | p.Negative() | p.Agreement():
-            return True
-        case p.EdgeProperty(name=name):
-            known = property_of(Record.EDGE, name)
-            return known is not None and known.type == "real"
-    return False
-
-
-def _never_missing(value: p.Expression) -> bool:
-    match value:
-        case p.Constant() | p.EdgeSign() | p.HowMany() | p.ListLength():
-            return True
-        case p.EdgeProperty(name=name):
-            known = property_of(Record.EDGE, name)
-            return known is not None and not known.optional
-    return False
