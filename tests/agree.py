@@ -7,71 +7,59 @@ and how many had matches, and for the first disagreement the smallest document a
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
+import multiprocessing
 import random
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from circuitdb.backends import open_store
 from circuitdb.backends.base import Limits, Match, Store
+from circuitdb.backends.neo4j.connection import Connection
 from circuitdb.errors import InputError
 from circuitdb.language.diagnostics import Source
 from circuitdb.language.parser import parse
 from circuitdb.pattern.compile import compile_query
-from tests.oracle import Answer, Circuit, answer
+from circuitdb.reports.exchange.reading import read_document
+from tests import neo4j_server
+from tests.oracle import Answer, Circuit, TooManyError, answer
 from tests.oracle_graphs import Document, Graphs, graphs_of
 from tests.oracle_statements import UnsupportedError
-from tests.random_graphs import model_graphs, random_document
+from tests.random_graphs import random_document
 from tests.random_queries import random_queries
 
+DUCKDB = "duckdb"
 QUERIES_PER_DOCUMENT = 50
 TOLERANCE = 1e-9
+MOST_LABELLINGS = 2000
 
 
 @contextmanager
-def planted_duckdb(document: Document) -> Iterator[Store]:
-    """A new DuckDB file that holds the document."""
-    with tempfile.TemporaryDirectory() as folder:
-        address = str(Path(folder) / "graph.duckdb")
-        store = open_store(address)
-        for graph in model_graphs(document):
+def planted(document: Document, address: str) -> Iterator[Store]:
+    """A store that holds the document alone: a new DuckDB file for the address `duckdb`, else an emptied Neo4j."""
+    with ExitStack() as stack:
+        if address == DUCKDB:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            address = str(Path(folder) / "graph.duckdb")
+        else:
+            connection = stack.enter_context(closing(Connection(address)))
+            connection.write(("MATCH (n) DETACH DELETE n", {}))
+        store = stack.enter_context(closing(open_store(address)))
+        exchange = read_document(document)
+        for graph in exchange.graphs:
             store.write(graph)
-        _plant_analogues(address, document)
+        for analogues in exchange.analogues:
+            store.write_analogues(analogues)
         yield store
-        store.close()
-
-
-def _plant_analogues(address: str, document: Document) -> None:
-    with duckdb.connect(address) as connection:
-        ids = {
-            key: (unit, model) for key, unit, model in connection.sql("SELECT key, id, model_id FROM unit").fetchall()
-        }
-        for row in document["analogues"]:
-            (source, source_model), (target, target_model) = ids[row["source"]], ids[row["target"]]
-            values = row | {
-                "source": source,
-                "target": target,
-                "source_model_id": source_model,
-                "target_model_id": target_model,
-            }
-            if "method" in row:
-                values["method_folded"] = row["method"].casefold()
-            names = ", ".join(f'"{name}"' for name in values)
-            marks = ", ".join("?" for _ in values)
-            connection.execute(f"INSERT INTO analogue ({names}) VALUES ({marks})", list(values.values()))
-
-
-STORES = {"duckdb": planted_duckdb}
-"""How a document is brought into a new store of each kind."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +71,8 @@ class Pair:
     refused: str | None = None
 
 
-def compare(document: Document, graphs: Graphs, store: Store, text: str) -> Pair:
-    """Ask the oracle and the store the same."""
+def compare(document: Document, graphs: Graphs, store: Store, text: str) -> Pair | None:
+    """Ask the oracle and the store the same; None where that is too much for brute force."""
     layers: dict[str, list[str]] = {model["name"]: [] for model in document["models"]}
     for layer in document["layers"]:
         layers[layer["model"]].append(layer["name"])
@@ -93,7 +81,9 @@ def compare(document: Document, graphs: Graphs, store: Store, text: str) -> Pair
     except InputError as error:
         return Pair(0, refused=str(error))
     try:
-        expected = answer(parse(Source("query", text)), graphs)
+        expected = answer(parse(Source("query", text)), graphs, most=MOST_LABELLINGS)
+    except TooManyError:
+        return None
     except UnsupportedError as error:
         return Pair(0, f"the oracle refuses: {error}")
     size = len(expected.circuits)
@@ -168,14 +158,11 @@ def _same_edge(graphs: Graphs, edge: dict[str, Any]) -> bool:
     ) and (_close(known["share"], edge["share"]))
 
 
-def documents(seed: int | str) -> Iterator[tuple[Document, Graphs, random.Random]]:
-    """Random documents, the same for the same seed."""
-    number = 0
-    while True:
-        rng = random.Random(f"{seed} {number}")
-        document = random_document(rng)
-        yield document, graphs_of(document), rng
-        number += 1
+def document_of(seed: int | str, number: int) -> tuple[Document, Graphs, random.Random]:
+    """One of the random documents of a seed, and what its queries are drawn from."""
+    rng = random.Random(f"{seed} {number}")
+    document = random_document(rng)
+    return document, graphs_of(document), rng
 
 
 @dataclass
@@ -188,6 +175,14 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     faults: list[tuple[Document, str, str]] = field(default_factory=list)
 
+    def add(self, other: Tally) -> None:
+        """Count the other's pairs with one's own."""
+        self.pairs += other.pairs
+        self.with_circuits += other.with_circuits
+        self.few += other.few
+        self.refused += other.refused
+        self.faults += other.faults
+
     def __str__(self) -> str:
         refused = sum(self.refused.values())
         return (
@@ -196,57 +191,65 @@ class Tally:
         )
 
 
-def run(
-    pairs: int,
-    seed: int | str,
-    planted: Callable[[Document], Any],
-    *,
-    most_faults: int = 1,
-    skip: frozenset[str] = frozenset(),
-) -> Tally:
-    """Compare so many pairs; refused queries do not count."""
+def compare_document(seed: int | str, number: int, address: str) -> Tally:
+    """Compare on one of the random documents; refused queries do not count."""
     tally = Tally()
-    for document, graphs, rng in documents(seed):
-        with planted(document) as store:
-            for text in random_queries(rng, document, graphs, QUERIES_PER_DOCUMENT):
-                pair = compare(document, graphs, store, text)
-                if pair.refused is not None:
-                    tally.refused[pair.refused] += 1
-                    continue
-                tally.pairs += 1
-                tally.with_circuits += pair.circuits > 0
-                tally.few += 0 < pair.circuits <= 50
-                if pair.fault is not None:
-                    tally.faults.append((document, text, pair.fault))
-                if tally.pairs == pairs or len(tally.faults) >= most_faults:
-                    return tally
-    raise AssertionError
+    document, graphs, rng = document_of(seed, number)
+    with planted(document, address) as store:
+        for text in random_queries(rng, document, graphs, QUERIES_PER_DOCUMENT):
+            pair = compare(document, graphs, store, text)
+            if pair is None:
+                continue
+            if pair.refused is not None:
+                tally.refused[pair.refused] += 1
+                continue
+            tally.pairs += 1
+            tally.with_circuits += pair.circuits > 0
+            tally.few += 0 < pair.circuits <= 50
+            if pair.fault is not None:
+                tally.faults.append((document, text, pair.fault))
+    return tally
 
 
-def smallest(
-    document: Document, text: str, planted: Callable[[Document], Any], tries: int = 60
-) -> tuple[Document, str, str]:
+def run(pairs: int, seed: int | str, address: str) -> Iterator[Tally]:
+    """Compare at least so many pairs; yields what they have come to after every document.
+
+    DuckDB is asked by two processes, as every document has a file of its own.
+    """
+    if address != DUCKDB:
+        yield from _until(pairs, (compare_document(seed, number, address) for number in itertools.count()))
+        return
+    expected = math.ceil(pairs / QUERIES_PER_DOCUMENT * 1.2) + 1
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(compare_document, seed, number, address) for number in range(expected)]
+        yield from _until(pairs, (one.result() for one in waiting))
+        pool.shutdown(cancel_futures=True)
+
+
+def _until(pairs: int, tallies: Iterator[Tally]) -> Iterator[Tally]:
+    together = Tally()
+    while together.pairs < pairs:
+        together.add(next(tallies))
+        yield together
+
+
+def smallest(document: Document, text: str, address: str, tries: int = 60) -> tuple[Document, str, str]:
     """A document and a query, made smaller part by part as long as they disagree in the same way."""
     graphs = graphs_of(document)
-    with planted(document) as store:
-        fault = compare(document, graphs, store, text).fault or "gone when asked again"
+    with planted(document, address) as store:
+        fault = _fault(document, graphs, store, text) or "gone when asked again"
+        kind = _kind(fault)
 
         def fails(shorter: str) -> bool:
-            try:
-                found = compare(document, graphs, store, shorter).fault
-            except Exception:
-                return False
-            return found is not None and _way(found) == _way(fault)
+            return _kind(_fault(document, graphs, store, shorter)) == kind
 
         while (shorter := next(filter(fails, _shorter_texts(text)), None)) is not None:
             text = shorter
     for _ in range(tries):
         for smaller in _smaller_documents(document):
-            if not smaller["models"]:
-                continue
-            with planted(smaller) as store:
-                found = compare(smaller, graphs_of(smaller), store, text).fault
-            if found is not None and _way(found) == _way(fault):
+            with planted(smaller, address) as store:
+                found = _fault(smaller, graphs_of(smaller), store, text)
+            if found is not None and _kind(found) == kind:
                 document, fault = smaller, found
                 break
         else:
@@ -254,9 +257,17 @@ def smallest(
     return document, text, fault
 
 
-def _way(fault: str) -> str:
-    """The kind of a disagreement: its words without numbers and names."""
-    return " ".join(word for word in fault.split()[:3] if word.isalpha()) + fault.split(":")[0][:8]
+def _fault(document: Document, graphs: Graphs, store: Store, text: str) -> str | None:
+    try:
+        pair = compare(document, graphs, store, text)
+    except Exception:  # What is cut at random may be no query at all.
+        return None
+    return None if pair is None else pair.fault
+
+
+def _kind(fault: str | None) -> str | None:
+    """The words of a disagreement without numbers, as far as they tell its kind."""
+    return None if fault is None else " ".join(word for word in fault.split()[:8] if word.isalpha())
 
 
 def _shorter_texts(text: str) -> Iterator[str]:
@@ -269,7 +280,7 @@ def _shorter_texts(text: str) -> Iterator[str]:
 
 def _smaller_documents(document: Document) -> Iterator[Document]:
     """The document without a model, without a part of its rows, or without a unit."""
-    for model in document["models"]:
+    for model in document["models"] if len(document["models"]) > 1 else ():
         yield _without(document, lambda key, name=model["name"]: key.split("/")[0] == name)
     for part in ("edges", "maps", "analogues"):
         rows = document[part]
@@ -294,19 +305,37 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--store", choices=list(STORES), default="duckdb")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--store", choices=[DUCKDB, "neo4j"], default=DUCKDB)
     parser.add_argument("--refused", action="store_true", help="show what was refused")
-    parser.add_argument("--faults", type=int, default=1, help="how many disagreements to show")
+    parser.add_argument("--faults", type=int, default=1, help="stop after so many disagreements")
+    parser.add_argument("--shrink", type=int, default=1, help="make so many of them smaller")
     given = parser.parse_args()
-    tally = run(given.pairs, given.seed, STORES[given.store], most_faults=given.faults)
-    print(tally)
+    with ExitStack() as stack:
+        address = DUCKDB
+        if given.store == "neo4j":
+            neo4j_server.fetch()
+            address = stack.enter_context(neo4j_server.running()).address
+        return report(given, address)
+
+
+def report(given: argparse.Namespace, address: str) -> int:
+    """Compare and print."""
+    shown = 0
+    tally = Tally()
+    for tally in run(given.pairs, given.seed, address):
+        print(tally, flush=True)
+        for _, text, fault in tally.faults[shown:]:
+            print(f"\n{text}\n{fault}\n", flush=True)
+        shown = len(tally.faults)
+        if shown >= given.faults:
+            break
     if given.refused:
         for message, times in tally.refused.most_common():
             print(f"{times}x {message}")
-    for document, text, fault in tally.faults:
-        document, text, fault = smallest(document, text, STORES[given.store])
-        print(f"\n{text}\n\n{fault}\n\n{json.dumps(document, ensure_ascii=False)}")
+    for document, text, _ in tally.faults[: given.shrink]:
+        document, text, fault = smallest(document, text, address)
+        print(f"\nthe smallest:\n{text}\n{fault}\n{json.dumps(document, ensure_ascii=False)}", flush=True)
     return 1 if tally.faults else 0
 
 

@@ -6,6 +6,7 @@ reference of the language alone and shares nothing with the compiler: what it sa
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,10 @@ class Circuit:
     ordered_by: Any = field(compare=False, default=None)
 
 
+class TooManyError(Exception):
+    """More labellings than brute force is to list."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """All circuits in order, and how many of them the text asks for."""
@@ -61,8 +66,15 @@ def answer(
     *,
     models: Sequence[str] | None = None,
     parameters: Mapping[str, Value] | None = None,
+    most: int | None = None,
 ) -> Answer:
-    """Every circuit that a text asks for, in order."""
+    """Every circuit that a text asks for, in order.
+
+    Raises
+    ------
+    TooManyError
+        If there are more than `most` labellings.
+    """
     motifs = {motif.name.name: motif for motif in program.motifs}
     writer = Writer(motifs)
     find = program.find
@@ -79,7 +91,7 @@ def answer(
     top = Scope(facts, None)
     named = [] if find is None else [str(constant(model, Environment())) for model in find.models]
     searched = dict.fromkeys(models or named or graphs.models)
-    found = [one for model in searched for one in Search(graphs, top, model).assignments()]
+    found = list(itertools.chain.from_iterable(Search(graphs, top, model).assignments(most) for model in searched))
     if find is None or not find.every_labelling:
         found = without_symmetric(found, automorphisms(top))
     order = None if find is None or find.order is None else Condition(find.order, environment)
@@ -196,9 +208,12 @@ class Search:
         self.graphs, self.top, self.model = graphs, top, model
         self._tests: dict[int, list[Test]] = {}
 
-    def assignments(self) -> list[Found]:
+    def assignments(self, most: int | None) -> list[Found]:
         """The assignments that fulfil everything."""
-        return [Found(self, values) for values in self._solutions(self.top, {})]
+        found = [Found(self, values) for values in itertools.islice(self._solutions(self.top, {}), most)]
+        if len(found) == most:
+            raise TooManyError
+        return found
 
     def edge(self, ends: Ends, values: Assignment) -> Record | None:
         source, target, skip = ends

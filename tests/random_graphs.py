@@ -1,4 +1,4 @@
-"""Random small graphs as documents in the exchange form, and such documents as stores take them.
+"""Random small graphs as documents in the exchange form.
 
 The graphs are made to be awkward: models with the same layers, layers at the same depth, ties in share and strength,
 weights of zero, skip edges, missing labels and properties, maps that do not lead back, names beyond ASCII.
@@ -9,11 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pyarrow as pa
-
-from circuitdb.backends.base import ModelGraph
-from circuitdb.graph import Record, properties
-from tests.oracle_graphs import Document, Graphs, derived_edges, graphs_of
+from tests.oracle_graphs import Document
 
 MODELS = ("toy", "Toy", "net two", "ｎet", "😀net", "zoo")
 LAYERS = ("L0", "L1", "L10", "mixed4b", "Ωmega", "a b", "ﬀ", "😀")
@@ -164,48 +160,3 @@ def _analogues(rng: random.Random, document: Document, source: str, target: str)
                 row |= {"score": 1 - rank / 4, "mutual": rng.random() < 0.5, "method": rng.choice(("CCA", "corr"))}
             rows.append(row)
     return rows
-
-
-def model_graphs(document: Document) -> list[ModelGraph]:
-    """The models of a document as stores take them; its analogues are not in these."""
-    graphs = graphs_of(document)
-    edges = derived_edges(document)
-    return [_model_graph(document, graphs, edges, model) for model in document["models"]]
-
-
-def _model_graph(document: Document, graphs: Graphs, edges: list[Any], model: dict[str, Any]) -> ModelGraph:
-    units = [graphs.network.nodes[key] for key in sorted(graphs.units(model["name"]), key=graphs.order)]
-    place = {unit["key"]: row for row, unit in enumerate(units)}
-
-    def ends(rows: list[Any]) -> list[Any]:
-        return [row | {end: place[row[end]] for end in ("source", "target")} for row in rows if row["source"] in place]
-
-    labels = [
-        {"unit": place[unit["key"]], **label}
-        for unit in document["units"]
-        if unit["key"] in place
-        for label in unit.get("labels", [])
-    ]
-    return ModelGraph(
-        model,
-        _table([layer for layer in document["layers"] if layer["model"] == model["name"]], Record.LAYER),
-        _table(units, Record.UNIT, hidden=("label",)),
-        _table(ends(edges), Record.EDGE, ("source", "target")),
-        labels=_table(labels, Record.LABEL, ("unit",)),
-        maps=_table(ends(document["maps"]), Record.MAP, ("source", "target")),
-    )
-
-
-def _table(
-    rows: list[dict[str, Any]], record: Record, references: tuple[str, ...] = (), hidden: tuple[str, ...] = ()
-) -> pa.Table:
-    types = {"text": pa.string(), "integer": pa.int32(), "real": pa.float64(), "boolean": pa.bool_()}
-    columns = dict.fromkeys(references, pa.int32())
-    for prop in properties(record):
-        if prop.name not in columns and prop.name not in hidden:
-            columns[prop.name] = types.get(prop.type, pa.list_(pa.float32()))
-    given = {name for row in rows for name in row} | set(references)
-    given |= {prop.name for prop in properties(record) if not prop.optional and not rows}
-    return pa.table(
-        {name: pa.array([r.get(name) for r in rows], kind) for name, kind in columns.items() if name in given}
-    )
