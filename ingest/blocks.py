@@ -74,7 +74,9 @@ class Block:
     source: step of the source layer. rows: [groups, r], units of the map; columns: [groups, c], units of the source.
     kernel: [groups, r, c, h, w]; between different groups there is nothing, by structure. Cell p of the map reads cell
     stride·p + offset + k of the source, seen through the filters, the last of which works on the source itself.
-    Stride 0 is one cell for the whole map; `whole` marks that a mean over all places was taken.
+    Stride 0 is one cell for the whole map; `whole` marks that a mean over all places was taken. through: if given, the
+    columns are the units of that block's map instead of the source's (a 1x1 bottleneck that is not multiplied out yet,
+    since composing convolutions behind it is cheaper so); it reads the source place by place.
     """
 
     source: int
@@ -86,6 +88,7 @@ class Block:
     filters: tuple[Filter, ...] = ()
     whole: bool = False
     history: History = History()
+    through: Block | None = None
 
     @property
     def size(self) -> Pair:
@@ -105,7 +108,8 @@ class Block:
     @property
     def is_skip(self) -> bool:
         """Whether the block hands units on one to one, place by place."""
-        return self.is_diagonal and self.is_pointwise and self.stride == (1, 1) and not self.filters and not self.whole
+        handed_on = self.is_diagonal and self.is_pointwise and self.stride == (1, 1)
+        return handed_on and not self.filters and not self.whole and self.through is None
 
     def behind(self, before: Pair) -> Pair:
         """The offset behind an operation that begins `before` cells further up and left."""
@@ -175,6 +179,31 @@ def filtered(block: Block) -> Block:
     return replace(block, kernel=kernel.view(*kernel.shape[:3], *size), offset=offset, stride=stride, filters=())
 
 
+def multiplied_out(block: Block) -> Block:
+    """The same block with the bottleneck that it goes through worked into its kernels."""
+    bottleneck = block.through
+    if bottleneck is None:
+        return block
+    out, middle, height, width = block.kernel.shape[1:]
+    flat = block.kernel[0].movedim(1, -1).reshape(out * height * width, middle)
+    product = (flat @ bottleneck.kernel[0, :, :, 0, 0]).view(out, height * width, -1).transpose(1, 2)
+    return replace(
+        block,
+        columns=bottleneck.columns,
+        kernel=product.reshape(1, out, -1, height, width),
+        filters=(*block.filters, *bottleneck.filters),
+        through=None,
+    )
+
+
+def consecutive(units: Tensor) -> slice | Tensor:
+    """The units as a slice where they follow each other."""
+    first, last = int(units[0]), int(units[-1])
+    if last - first == len(units) - 1 and torch.equal(units, torch.arange(first, last + 1)):
+        return slice(first, last + 1)
+    return units
+
+
 def hull(blocks: Sequence[Block]) -> tuple[Pair, Pair]:
     """Offset and size of the smallest kernel that holds those of all blocks, behind their filters."""
     extents = [full_extent(block)[:2] for block in blocks]
@@ -210,6 +239,7 @@ def _is_alike(a: Block, b: Block) -> bool:
         a.source == b.source
         and a.stride == b.stride
         and a.whole == b.whole
+        and a.through is b.through
         and a.is_skip == b.is_skip
         and len(a.filters) == len(b.filters)
         and all(f is g for f, g in zip(a.filters, b.filters, strict=True))

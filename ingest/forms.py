@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ingest.blocks import Block, Filter, dilated, in_one_group, merged, times, with_single_columns
+from ingest.blocks import (
+    Block,
+    Filter,
+    consecutive,
+    dilated,
+    in_one_group,
+    merged,
+    multiplied_out,
+    times,
+    with_single_columns,
+)
 from ingest.steps import Add, Centre, Concat, Convolve, Gather, Pair, Pass, Pool, PoolAll, Scale, Step
 
 
@@ -118,11 +128,15 @@ def _convolve(block: Block, action: Convolve, width: int) -> Block:
             grouped = replace(moved, columns=split.columns, filters=split.filters)
             return replace(grouped, rows=rows.view(groups, -1), kernel=kernel)
         weight = _ungrouped(weight, groups)
+    if _is_bottleneck(block) and weight.shape[2:] != (1, 1):
+        middle = torch.arange(block.rows.shape[1])[None]
+        kernel = dilated(weight[None, :, consecutive(block.rows[0])], spread)
+        return replace(moved, rows=rows[None], columns=middle, kernel=kernel, filters=(), through=block)
     if len(block.rows) == 1:
-        kernel = _compose(_columns(weight, block.rows[0])[None], block.kernel, spread)
+        kernel = _compose(weight[:, consecutive(block.rows[0])][None], block.kernel, spread)
         return replace(moved, rows=rows[None], kernel=kernel)
     if block.is_diagonal:
-        kernel = _compose_diagonal(_columns(weight, block.rows[:, 0]), block.kernel[:, 0, 0], spread)
+        kernel = _compose_diagonal(weight[:, consecutive(block.rows[:, 0])], block.kernel[:, 0, 0], spread)
     else:
         weights = weight[:, block.rows].movedim(1, 0)
         kernel = _compose(weights, block.kernel, spread).movedim(0, 1).flatten(1, 2)
@@ -130,12 +144,17 @@ def _convolve(block: Block, action: Convolve, width: int) -> Block:
     return replace(moved, rows=rows[None], columns=block.columns.reshape(1, -1), kernel=kernel[None], filters=filters)
 
 
-def _columns(weight: Tensor, units: Tensor) -> Tensor:
-    """weight[:, units], without a copy where the units are consecutive."""
-    first, count = int(units[0]), len(units)
-    if int(units[-1]) - first == count - 1 and torch.equal(units, torch.arange(first, first + count)):
-        return weight[:, first : first + count]
-    return weight[:, units]
+def _is_bottleneck(block: Block) -> bool:
+    """Whether the block mixes all units place by place into fewer."""
+    return (
+        len(block.rows) == 1
+        and block.rows.shape[1] < block.columns.shape[1]
+        and block.is_pointwise
+        and block.stride == (1, 1)
+        and block.offset == (0, 0)
+        and not block.whole
+        and block.through is None
+    )
 
 
 def _split(block: Block, groups: int, width: int) -> Block | None:
@@ -261,6 +280,7 @@ def _pool(block: Block, action: Pool) -> Block:
 
 def _pool_all(block: Block, factor: float) -> Block:
     """The mean over all places: the sum of the kernel, to be taken at the source's mean."""
+    block = multiplied_out(block)
     total = block.kernel.sum((3, 4), keepdim=True) * factor
     for f in block.filters:
         sums = f.kernel.sum((-2, -1))

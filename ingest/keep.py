@@ -19,6 +19,8 @@ Strengths = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _AT_ONCE = 1 << 22
+_SPARSE = 16
+"""Where fewer than one pair in so many has weights (skips, depthwise convolutions), only those are sorted."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ def kept_out(rule: KeepRule, strength: Strengths) -> Mask | None:
 def strongest(strength: Strengths, count: int) -> Mask:
     """The `count` strongest of each row that are above 0, equal ones in the order of the columns."""
     columns = strength.shape[1]
-    if count >= columns:
-        return strength > 0
+    there = strength > 0
+    if np.count_nonzero(there, axis=1).max(initial=0) <= count:
+        return there
     threshold = np.partition(strength, columns - count, axis=1)[:, columns - count, None]
-    mask = (strength >= threshold) & (strength > 0)
+    mask = (strength >= threshold) & there
     crowded = np.flatnonzero(mask.sum(axis=1) > count)
     if len(crowded):
         order = np.argsort(-strength[crowded], axis=1, kind="stable")[:, :count]
@@ -105,6 +108,8 @@ def ranks(strength: Strengths, rows: npt.NDArray[np.intp], columns: npt.NDArray[
     strength: [row, column], none negative. rows, columns: [n].
     """
     width = strength.shape[1]
+    if np.count_nonzero(strength) * _SPARSE < strength.size:
+        return _ranks_of_few(strength, rows, columns)
     order = np.sort(strength, axis=1)
     # Floats from 0 up are ordered as their bits are, so that all rows together make one sorted array of integers.
     row_bits = np.arange(len(strength), dtype=np.uint64) << np.uint64(32)
@@ -120,3 +125,17 @@ def ranks(strength: Strengths, rows: npt.NDArray[np.intp], columns: npt.NDArray[
         equal = strength[rows[some]] == own[some, None]
         rank[some] += (equal & (np.arange(width) < columns[some, None])).sum(axis=1)
     return rank.astype(np.int32)
+
+
+def _ranks_of_few(
+    strength: Strengths, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> npt.NDArray[np.int32]:
+    """The same where few entries are above 0, and all asked for are."""
+    places = np.flatnonzero(strength)
+    values = strength.ravel()[places]
+    order = np.lexsort((places, -values, places // strength.shape[1]))
+    first = np.searchsorted(places, np.arange(len(strength)) * strength.shape[1])
+    rank = np.empty(len(places), dtype=np.int32)
+    rank[order] = np.arange(len(places)) - first[places[order] // strength.shape[1]] + 1
+    wanted: npt.NDArray[np.int32] = rank[np.searchsorted(places, rows * strength.shape[1] + columns)]
+    return wanted

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from circuitdb.backends.base import KernelBlock
-from ingest.blocks import Block, History, disjoint, expanded, expansion, full_extent, hull
+from ingest.blocks import Block, History, consecutive, disjoint, expanded, expansion, full_extent, hull, multiplied_out
 from ingest.forms import Form
 from ingest.keep import Mask, Strengths
 from ingest.steps import Axis, Pair, Step
@@ -75,7 +75,7 @@ def segments_into(target: Step, form: Form, widths: dict[int, int]) -> list[Segm
     found = []
     for source in sorted({block.source for block in form.blocks}):
         for skip in (False, True):
-            blocks = [b for b in form.blocks if b.source == source and b.is_skip == skip]
+            blocks = [multiplied_out(b) for b in form.blocks if b.source == source and b.is_skip == skip]
             if blocks:
                 found.append(_segment(target, source, skip, disjoint(blocks), widths[source]))
     return [segment for segment in found if segment.strength.any()]
@@ -163,11 +163,15 @@ def dense_sha256(segment: Segment) -> str:
                 continue
             at = block.rows[group, row] - start
             if len(block.rows) == 1:
-                kernel = expanded(block.kernel[:, row].flatten(3), matrix)[0]
+                kernel = expanded(block.kernel[:, consecutive(row)].flatten(3), matrix)[0].view(len(row), -1, *size)
+                place = consecutive(at), consecutive(block.columns[0])
+                if isinstance(place[0], slice) and isinstance(place[1], slice):
+                    window[place] = kernel
+                    continue
             else:
                 own = matrix[group] if matrix is not None and matrix.dim() == 4 else matrix
-                kernel = expanded(block.kernel[group, row][:, None].flatten(3), own)[:, 0]
-            window[at[:, None], block.columns[group]] = kernel.view(*kernel.shape[:2], *size)
+                kernel = expanded(block.kernel[group, row][:, None].flatten(3), own).view(len(row), -1, *size)
+            window[at[:, None], block.columns[group]] = kernel
         digest.update(rows.numpy().astype("<f4", copy=False).data)
     return digest.hexdigest()
 
