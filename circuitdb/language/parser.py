@@ -60,25 +60,18 @@ def _lark() -> Lark:
 
 
 def _span(*parts: Any) -> s.Span:
+    """From the first part that is there to the last; tokens and nodes alike."""
     present = [part for part in parts if part is not None]
-    return s.Span(_start(present[0]), _end(present[-1]))
-
-
-def _start(part: Any) -> int:
-    if isinstance(part, Token):
-        return cast(int, part.start_pos)
-    return cast(s.Node, part).span.start
-
-
-def _end(part: Any) -> int:
-    if isinstance(part, Token):
-        return cast(int, part.end_pos)
-    return cast(s.Node, part).span.end
+    first, last = present[0], present[-1]
+    return s.Span(
+        cast(int, first.start_pos) if type(first) is Token else first.span.start,
+        cast(int, last.end_pos) if type(last) is Token else last.span.end,
+    )
 
 
 def _height(*parts: s.Expression) -> int:
     """The height of an expression made of parts, which bounds every recursion over expressions."""
-    height = 1 + max((part.height for part in parts), default=0)
+    height = 1 + max([part.height for part in parts], default=0)
     if height > DEEPEST_EXPRESSION:
         hint = f"expressions have {DEEPEST_EXPRESSION} levels at most"
         raise _MisplacedError("too-deep", "this expression is nested too deeply", _span(*parts), hint)
