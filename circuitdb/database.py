@@ -162,9 +162,9 @@ class Database:
         InputError
             If there is no such unit, or several; these are named.
         """
-        match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]+)", name)
+        match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]{1,10})", name)
         if match is None:
-            raise InputError(f"{name!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
+            raise InputError(f"{name[:200]!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
         layers = self._layers_named(match["model"], match["layer"])
         keys = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers]
         found = [row["key"] for row in self.units(keys)]

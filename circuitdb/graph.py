@@ -313,9 +313,9 @@ def split_key(key: str) -> tuple[str, str, int]:
     InputError
         If `key` is not of the form model/layer:index.
     """
-    match = re.fullmatch(r"([^/:]+)/([^/:]+):(0|[1-9][0-9]*)", key)
+    match = re.fullmatch(r"([^/:]+)/([^/:]+):(0|[1-9][0-9]{0,9})", key)
     if match is None:
-        raise InputError(f"{key!r} is no unit key; one looks like inceptionv1/mixed4c:447")
+        raise InputError(f"{key[:200]!r} is no unit key; one looks like inceptionv1/mixed4c:447")
     return match[1], match[2], int(match[3])
 
 

@@ -178,7 +178,8 @@ def packed_sizes(table: pa.Table) -> npt.NDArray[np.int64]:
         if pa.types.is_string(column.type):
             sizes += 5 + pc.fill_null(pc.binary_length(column), 0).to_numpy()
         elif column.type == TEXTS:
-            sizes += [5 + sum(5 + len(text.encode()) for text in texts or ()) for texts in column.to_pylist()]
+            lengths = [5 + sum(5 + len(text.encode()) for text in texts or ()) for texts in column.to_pylist()]
+            sizes += np.array(lengths, dtype=np.int64)
         elif pa.types.is_list(column.type):
             sizes += 5 + 20 * pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         else:
