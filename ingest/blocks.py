@@ -107,9 +107,9 @@ class Block:
 
     @property
     def is_skip(self) -> bool:
-        """Whether the block hands units on one to one, place by place."""
-        handed_on = self.is_diagonal and self.is_pointwise and self.stride == (1, 1)
-        return handed_on and not self.filters and not self.whole and self.through is None
+        """Whether the block hands units on one to one, place by place, be it at every second place only."""
+        pointwise = self.is_pointwise and all(part.size == (1, 1) for part in self.filters)
+        return self.is_diagonal and pointwise and min(self.stride) > 0 and not self.whole and self.through is None
 
     def behind(self, before: Pair) -> Pair:
         """The offset behind an operation that begins `before` cells further up and left."""
