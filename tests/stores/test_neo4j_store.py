@@ -100,7 +100,7 @@ class TestVisibility:
             [sys.executable, "-c", WRITER, neo4j_address, *path], stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
-        assert writer.stdout.readline().startswith("('writing', 50, 3600)")
+        assert [writer.stdout.readline() for _ in range(2)][1].startswith("('writing', 50, 3600)")
         writer.send_signal(signal.SIGKILL)
         assert writer.wait() == -signal.SIGKILL
         assert neo4j_store.models() == []

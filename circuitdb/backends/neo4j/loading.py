@@ -58,6 +58,8 @@ def load_model(connection: Connection, tables: NodeTables, *, replace: bool, pro
     try:
         _create_staged_units(connection, tables)
         done = 0
+        if progress is not None:
+            progress("writing", done, total)
         for statements, rows in transactions(tables, relationships):
             heart.beat()
             if sum(answer[0]["count"] for answer in connection.write(*statements) if answer) != rows:
