@@ -16,8 +16,8 @@ from circuitdb.backends.neo4j.loading import hide_model, load_model, sweep
 from circuitdb.backends.neo4j.reading import (
     no_model,
     read_edges,
-    read_layer_units,
     read_labels,
+    read_layer_units,
     read_model,
     read_models,
     read_unit,
