@@ -172,9 +172,38 @@ class Frame:
     def fulfilled(self, body: p.Body) -> exp.Expr:
         """Whether an inner body can be fulfilled; never NULL."""
         inner = Frame(self.models, self.parameters, body, self).build()
-        if not inner.tables:
-            return _true(exp.and_(*inner.where)) if inner.where else exp.true()
-        return exp.Exists(this=inner.select(exp.Literal.number(1)))
+        # Tables that nothing joins are asked for one by one: DuckDB would multiply them.
+        alone, parts = inner.parts()
+        conditions = [_true(condition) for condition in alone]
+        for tables, where in parts:
+            one = exp.select(exp.Literal.number(1)).from_(*tables[:1], copy=False)
+            for table in tables[1:]:
+                one.join(table, join_type="cross", copy=False)
+            conditions.append(exp.Exists(this=one.where(*where, copy=False)))
+        if len(conditions) == 1:
+            return conditions[0]
+        return exp.paren(exp.and_(*conditions), copy=False) if conditions else exp.true()
+
+    def parts(self) -> tuple[list[exp.Expr], list[tuple[list[exp.Expr], list[exp.Expr]]]]:
+        """Conditions on no table of the body, and the tables in groups that conditions join, with these."""
+        group = {table.alias: table.alias for table in self.tables}
+
+        def root(alias: str) -> str:
+            while group[alias] != alias:
+                alias = group[alias]
+            return alias
+
+        named = [{c.table for c in condition.find_all(exp.Column)} & set(group) for condition in self.where]
+        for first, *others in map(sorted, filter(None, named)):
+            for other in others:
+                group[root(other)] = root(first)
+        parts: dict[str, tuple[list[exp.Expr], list[exp.Expr]]] = {}
+        for table in self.tables:
+            parts.setdefault(root(table.alias), ([], []))[0].append(table)
+        for condition, aliases in zip(self.where, named, strict=True):
+            if aliases:
+                parts[root(min(aliases))][1].append(condition)
+        return [c for c, aliases in zip(self.where, named, strict=True) if not aliases], list(parts.values())
 
     def how_many(self, counted: p.Counted) -> exp.Expr:
         """How many units fulfil a counted body."""

@@ -77,61 +77,72 @@ WHERE
   )
   AND NOT (
     e2.source < e1.source
-    AND EXISTS(
-      SELECT
-        1
-      FROM "map" AS m10
-      CROSS JOIN "map" AS m11
-      WHERE
-        m10."map" = $p1
-        AND m10.source = e2.source
-        AND m10.target = e1.source
-        AND m11."map" = $p1
-        AND m11.source = e2.target
-        AND m11.target = e1.target
-        AND (
+    AND (
+      (
+        (
           (
-            SELECT
-              a12.value
-            FROM agreement4 AS a12
-            WHERE
-              a12.left_source = e2.source
-              AND a12.left_target = e2.target
-              AND a12.right_source = e1.source
-              AND a12.right_target = e1.target
-          ) > $p2
-          OR (
-            SELECT
-              a13.value
-            FROM agreement5 AS a13
-            WHERE
-              a13.left_source = e2.source
-              AND a13.left_target = e2.target
-              AND a13.right_source = e1.source
-              AND a13.right_target = e1.target
-          ) IS NULL
-        )
-        AND NOT EXISTS(
-          SELECT
-            1
-          FROM edge AS e14
-          WHERE
-            e14.kind <> 'SKIP'
-            AND e14.source = e2.source
-            AND e14.target <> e1.source
-            AND e14.target <> e1.target
-            AND e14.target <> e2.target
-            AND (
+            (
               SELECT
-                a15.value
-              FROM agreement6 AS a15
+                a12.value
+              FROM agreement4 AS a12
               WHERE
-                a15.left_source = e2.source
-                AND a15.left_target = e2.target
-                AND a15.right_source = e14.source
-                AND a15.right_target = e14.target
-            ) > $p3
-        )
+                a12.left_source = e2.source
+                AND a12.left_target = e2.target
+                AND a12.right_source = e1.source
+                AND a12.right_target = e1.target
+            ) > $p2
+            OR (
+              SELECT
+                a13.value
+              FROM agreement5 AS a13
+              WHERE
+                a13.left_source = e2.source
+                AND a13.left_target = e2.target
+                AND a13.right_source = e1.source
+                AND a13.right_target = e1.target
+            ) IS NULL
+          )
+        ) IS TRUE
+      )
+      AND (
+        (
+          NOT EXISTS(
+            SELECT
+              1
+            FROM edge AS e14
+            WHERE
+              e14.kind <> 'SKIP'
+              AND e14.source = e2.source
+              AND e14.target <> e1.source
+              AND e14.target <> e1.target
+              AND e14.target <> e2.target
+              AND (
+                SELECT
+                  a15.value
+                FROM agreement6 AS a15
+                WHERE
+                  a15.left_source = e2.source
+                  AND a15.left_target = e2.target
+                  AND a15.right_source = e14.source
+                  AND a15.right_target = e14.target
+              ) > $p3
+          )
+        ) IS TRUE
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m10
+        WHERE
+          m10."map" = $p1 AND m10.source = e2.source AND m10.target = e1.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m11
+        WHERE
+          m11."map" = $p1 AND m11.source = e2.target AND m11.target = e1.target
+      )
     )
   )
 ORDER BY

@@ -46,11 +46,18 @@ WHERE
     AND (
       (
         (
-          e2.top > $p4 AND e2.bottom < $p4
-        ) AND (
-          e1.top < $p4 AND e1.bottom > $p4
-        )
-      ) IS TRUE
+          (
+            e2.top > $p4 AND e2.bottom < $p4
+          )
+        ) IS TRUE
+      )
+      AND (
+        (
+          (
+            e1.top < $p4 AND e1.bottom > $p4
+          )
+        ) IS TRUE
+      )
     )
   )
 ORDER BY

@@ -32,68 +32,108 @@ WHERE
     u3.id < u2.id
     AND (
       (
-        u3.layer = $p1
-        AND u2.layer IN ($p2, $p3)
-        AND EXISTS(
-          SELECT
-            1
-          FROM label AS l6
-          WHERE
-            l6.unit_id = u3.id AND CONTAINS(l6.label_folded, $p4)
-        )
-        AND u1.mean = u3.mean
-      ) IS TRUE
+        (
+          u3.layer = $p1
+        ) IS TRUE
+      )
+      AND (
+        (
+          u2.layer IN ($p2, $p3)
+        ) IS TRUE
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM label AS l6
+        WHERE
+          l6.unit_id = u3.id AND CONTAINS(l6.label_folded, $p4)
+      )
+      AND (
+        (
+          u1.mean = u3.mean
+        ) IS TRUE
+      )
     )
   )
   AND NOT (
     u2.id < u1.id
     AND (
       (
-        u3.layer = $p1
-        AND u1.layer IN ($p2, $p3)
-        AND EXISTS(
-          SELECT
-            1
-          FROM label AS l7
-          WHERE
-            l7.unit_id = u3.id AND CONTAINS(l7.label_folded, $p4)
-        )
-        AND u2.mean = u3.mean
-      ) IS TRUE
+        (
+          u3.layer = $p1
+        ) IS TRUE
+      )
+      AND (
+        (
+          u1.layer IN ($p2, $p3)
+        ) IS TRUE
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM label AS l7
+        WHERE
+          l7.unit_id = u3.id AND CONTAINS(l7.label_folded, $p4)
+      )
+      AND (
+        (
+          u2.mean = u3.mean
+        ) IS TRUE
+      )
     )
   )
   AND NOT (
     u3.id < u1.id
     AND (
       (
-        u3.layer = $p1
-        AND u2.layer IN ($p2, $p3)
-        AND EXISTS(
-          SELECT
-            1
-          FROM label AS l8
-          WHERE
-            l8.unit_id = u3.id AND CONTAINS(l8.label_folded, $p4)
-        )
-        AND u3.mean = u1.mean
-      ) IS TRUE
+        (
+          u3.layer = $p1
+        ) IS TRUE
+      )
+      AND (
+        (
+          u2.layer IN ($p2, $p3)
+        ) IS TRUE
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM label AS l8
+        WHERE
+          l8.unit_id = u3.id AND CONTAINS(l8.label_folded, $p4)
+      )
+      AND (
+        (
+          u3.mean = u1.mean
+        ) IS TRUE
+      )
     )
   )
   AND NOT (
     u3.id < u1.id
     AND (
       (
-        u3.layer = $p1
-        AND u1.layer IN ($p2, $p3)
-        AND EXISTS(
-          SELECT
-            1
-          FROM label AS l9
-          WHERE
-            l9.unit_id = u3.id AND CONTAINS(l9.label_folded, $p4)
-        )
-        AND u3.mean = u2.mean
-      ) IS TRUE
+        (
+          u3.layer = $p1
+        ) IS TRUE
+      )
+      AND (
+        (
+          u1.layer IN ($p2, $p3)
+        ) IS TRUE
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM label AS l9
+        WHERE
+          l9.unit_id = u3.id AND CONTAINS(l9.label_folded, $p4)
+      )
+      AND (
+        (
+          u3.mean = u2.mean
+        ) IS TRUE
+      )
     )
   )
 ORDER BY

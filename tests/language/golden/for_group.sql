@@ -73,98 +73,143 @@ WHERE
   AND u17.id = e1.source
   AND NOT (
     e2.source < e1.source
-    AND EXISTS(
-      SELECT
-        1
-      FROM "map" AS m11
-      CROSS JOIN "map" AS m12
-      CROSS JOIN "map" AS m13
-      CROSS JOIN "map" AS m14
-      CROSS JOIN "map" AS m15
-      CROSS JOIN "map" AS m16
-      WHERE
-        m11."map" = $p1
-        AND m11.source = e2.source
-        AND m11.target = e3.source
-        AND m12."map" = $p1
-        AND m12.source = e2.target
-        AND m12.target = e3.target
-        AND m13."map" = $p2
-        AND m13.source = e2.source
-        AND m13.target = e4.source
-        AND m14."map" = $p2
-        AND m14.source = e2.target
-        AND m14.target = e4.target
-        AND m15."map" = $p3
-        AND m15.source = e2.source
-        AND m15.target = e1.source
-        AND m16."map" = $p3
-        AND m16.source = e2.target
-        AND m16.target = e1.target
+    AND (
+      EXISTS(
+        SELECT
+          1
+        FROM "map" AS m11
+        WHERE
+          m11."map" = $p1 AND m11.source = e2.source AND m11.target = e3.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m12
+        WHERE
+          m12."map" = $p1 AND m12.source = e2.target AND m12.target = e3.target
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m13
+        WHERE
+          m13."map" = $p2 AND m13.source = e2.source AND m13.target = e4.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m14
+        WHERE
+          m14."map" = $p2 AND m14.source = e2.target AND m14.target = e4.target
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m15
+        WHERE
+          m15."map" = $p3 AND m15.source = e2.source AND m15.target = e1.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m16
+        WHERE
+          m16."map" = $p3 AND m16.source = e2.target AND m16.target = e1.target
+      )
     )
   )
   AND NOT (
     e3.source < e1.source
-    AND EXISTS(
-      SELECT
-        1
-      FROM "map" AS m18
-      CROSS JOIN "map" AS m19
-      CROSS JOIN "map" AS m20
-      CROSS JOIN "map" AS m21
-      CROSS JOIN "map" AS m22
-      CROSS JOIN "map" AS m23
-      WHERE
-        m18."map" = $p1
-        AND m18.source = e3.source
-        AND m18.target = e4.source
-        AND m19."map" = $p1
-        AND m19.source = e3.target
-        AND m19.target = e4.target
-        AND m20."map" = $p2
-        AND m20.source = e3.source
-        AND m20.target = e1.source
-        AND m21."map" = $p2
-        AND m21.source = e3.target
-        AND m21.target = e1.target
-        AND m22."map" = $p3
-        AND m22.source = e3.source
-        AND m22.target = e2.source
-        AND m23."map" = $p3
-        AND m23.source = e3.target
-        AND m23.target = e2.target
+    AND (
+      EXISTS(
+        SELECT
+          1
+        FROM "map" AS m18
+        WHERE
+          m18."map" = $p1 AND m18.source = e3.source AND m18.target = e4.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m19
+        WHERE
+          m19."map" = $p1 AND m19.source = e3.target AND m19.target = e4.target
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m20
+        WHERE
+          m20."map" = $p2 AND m20.source = e3.source AND m20.target = e1.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m21
+        WHERE
+          m21."map" = $p2 AND m21.source = e3.target AND m21.target = e1.target
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m22
+        WHERE
+          m22."map" = $p3 AND m22.source = e3.source AND m22.target = e2.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m23
+        WHERE
+          m23."map" = $p3 AND m23.source = e3.target AND m23.target = e2.target
+      )
     )
   )
   AND NOT (
     e4.source < e1.source
-    AND EXISTS(
-      SELECT
-        1
-      FROM "map" AS m24
-      CROSS JOIN "map" AS m25
-      CROSS JOIN "map" AS m26
-      CROSS JOIN "map" AS m27
-      CROSS JOIN "map" AS m28
-      CROSS JOIN "map" AS m29
-      WHERE
-        m24."map" = $p1
-        AND m24.source = e4.source
-        AND m24.target = e1.source
-        AND m25."map" = $p1
-        AND m25.source = e4.target
-        AND m25.target = e1.target
-        AND m26."map" = $p2
-        AND m26.source = e4.source
-        AND m26.target = e2.source
-        AND m27."map" = $p2
-        AND m27.source = e4.target
-        AND m27.target = e2.target
-        AND m28."map" = $p3
-        AND m28.source = e4.source
-        AND m28.target = e3.source
-        AND m29."map" = $p3
-        AND m29.source = e4.target
-        AND m29.target = e3.target
+    AND (
+      EXISTS(
+        SELECT
+          1
+        FROM "map" AS m24
+        WHERE
+          m24."map" = $p1 AND m24.source = e4.source AND m24.target = e1.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m25
+        WHERE
+          m25."map" = $p1 AND m25.source = e4.target AND m25.target = e1.target
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m26
+        WHERE
+          m26."map" = $p2 AND m26.source = e4.source AND m26.target = e2.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m27
+        WHERE
+          m27."map" = $p2 AND m27.source = e4.target AND m27.target = e2.target
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m28
+        WHERE
+          m28."map" = $p3 AND m28.source = e4.source AND m28.target = e3.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m29
+        WHERE
+          m29."map" = $p3 AND m29.source = e4.target AND m29.target = e3.target
+      )
     )
   )
 ORDER BY

@@ -9,21 +9,25 @@ WHERE
   AND u3.id = e1.source
   AND (
     0 + CASE
-      WHEN EXISTS(
-        SELECT
-          1
-        FROM edge AS e2
-        WHERE
-          e2.kind = 'EXCITES'
-          AND e2.source = e1.source
-          AND e2.target = e1.target
-          AND NOT EXISTS(
-            SELECT
-              1
-            FROM edge AS e4
-            WHERE
-              e4.kind = 'INHIBITS' AND e4.source = e1.source AND e4.target = e1.target
-          )
+      WHEN (
+        (
+          (
+            NOT EXISTS(
+              SELECT
+                1
+              FROM edge AS e4
+              WHERE
+                e4.kind = 'INHIBITS' AND e4.source = e1.source AND e4.target = e1.target
+            )
+          ) IS TRUE
+        )
+        AND EXISTS(
+          SELECT
+            1
+          FROM edge AS e2
+          WHERE
+            e2.kind = 'EXCITES' AND e2.source = e1.source AND e2.target = e1.target
+        )
       )
       THEN 1
       ELSE 0

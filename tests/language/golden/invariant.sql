@@ -23,18 +23,21 @@ WHERE
   AND u7.id = e1.source
   AND NOT (
     e2.source < e1.source
-    AND EXISTS(
-      SELECT
-        1
-      FROM "map" AS m5
-      CROSS JOIN "map" AS m6
-      WHERE
-        m5."map" = $p1
-        AND m5.source = e2.source
-        AND m5.target = e1.source
-        AND m6."map" = $p1
-        AND m6.source = e1.target
-        AND m6.target = e1.target
+    AND (
+      EXISTS(
+        SELECT
+          1
+        FROM "map" AS m5
+        WHERE
+          m5."map" = $p1 AND m5.source = e2.source AND m5.target = e1.source
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m6
+        WHERE
+          m6."map" = $p1 AND m6.source = e1.target AND m6.target = e1.target
+      )
     )
   )
 ORDER BY

@@ -26,15 +26,21 @@ WHERE
     e2.source < e1.source
     AND (
       (
-        u5.layer = $p1
-        AND NOT EXISTS(
-          SELECT
-            1
-          FROM edge AS e6
-          WHERE
-            e6.kind = 'INHIBITS' AND e6.source = e1.source AND e6.target <> e2.source
-        )
-      ) IS TRUE
+        (
+          u5.layer = $p1
+        ) IS TRUE
+      )
+      AND (
+        (
+          NOT EXISTS(
+            SELECT
+              1
+            FROM edge AS e6
+            WHERE
+              e6.kind = 'INHIBITS' AND e6.source = e1.source AND e6.target <> e2.source
+          )
+        ) IS TRUE
+      )
     )
   )
 ORDER BY

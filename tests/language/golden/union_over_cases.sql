@@ -60,21 +60,32 @@ WHERE
   AND u13.id = e2.target
   AND NOT (
     e2.source < e1.source
-    AND EXISTS(
-      SELECT
-        1
-      FROM "map" AS m11
-      CROSS JOIN "map" AS m12
-      WHERE
-        m11."map" = $p1
-        AND m11.source = e2.source
-        AND m11.target = e1.source
-        AND m12."map" = $p1
-        AND m12.source = e2.target
-        AND m12.target = e1.target
-        AND m11.model_id = $p2
-        AND m12.model_id = $p2
-        AND u13.layer = $p4
+    AND (
+      (
+        (
+          u13.layer = $p4
+        ) IS TRUE
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m11
+        WHERE
+          m11."map" = $p1
+          AND m11.source = e2.source
+          AND m11.target = e1.source
+          AND m11.model_id = $p2
+      )
+      AND EXISTS(
+        SELECT
+          1
+        FROM "map" AS m12
+        WHERE
+          m12."map" = $p1
+          AND m12.source = e2.target
+          AND m12.target = e1.target
+          AND m12.model_id = $p2
+      )
     )
   )
 ORDER BY
