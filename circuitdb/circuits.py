@@ -63,7 +63,8 @@ class Circuits(Sequence[Circuit]):
 
     query: what was searched for. store: address of the database. keep: the keep rule of the models searched, which
     bounds what can be found. truncated: whether circuits were left out, and stopped_by the limit that did it.
-    total: how many there are in all, where that is known. seconds: how long the search took.
+    total: how many there are in all, where that is known. seconds: how long the search took. remarks: sentences on what
+    the circuits do not tell, such as that the query asked for edges that the keep rule left out.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Circuits(Sequence[Circuit]):
         truncated: bool = False,
         stopped_by: str | None = None,
         total: int | None = None,
+        remarks: Sequence[str] = (),
         read_units: UnitReader,
     ) -> None:
         self._circuits = tuple(circuits)
@@ -88,6 +90,7 @@ class Circuits(Sequence[Circuit]):
         self.truncated = truncated
         self.stopped_by = stopped_by
         self.total = total
+        self.remarks = tuple(remarks)
 
     def __len__(self) -> int:
         return len(self._circuits)
@@ -106,7 +109,7 @@ class Circuits(Sequence[Circuit]):
         head = f"{len(self)}{of_all} circuits in {self.seconds:.2f} s ({self.store}, keep {self.keep})"
         shown = [f"  {circuit!r}" for circuit in self._circuits[:10]]
         rest = [f"  … and {len(self) - 10} more"] if len(self) > 10 else []
-        return "\n".join([head, *shown, *rest])
+        return "\n".join([head, *shown, *rest, *self.remarks])
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a circuit: motif, model, score, and a column of unit keys for each name in the motif."""
@@ -155,6 +158,7 @@ class Circuits(Sequence[Circuit]):
             "stopped_by": self.stopped_by,
             "total": self.total,
             "seconds": self.seconds,
+            "remarks": list(self.remarks),
             "circuits": [circuit.to_dict() for circuit in self._circuits],
         }
 

@@ -28,6 +28,7 @@ from circuitdb.graph import unit_key
 from circuitdb.language.diagnostics import nearest_names
 from circuitdb.language.library import library_files
 from circuitdb.pattern.compile import compile_query
+from circuitdb.pattern.keeping import remarks_on
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
 from circuitdb.reports.exchange import document_text, read_document, write_document
@@ -273,6 +274,7 @@ class Database:
             truncated=found.truncated,
             stopped_by=found.stopped_by,
             total=found.total,
+            remarks=remarks_on(compiled, {row["name"]: row["keep"] for row in models}),
             read_units=self._store.units,
         )
 
@@ -288,6 +290,14 @@ class Database:
         """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
         _, compiled = self._compile(query, model, parameters, self.models())
         return self._store.count(compiled, Limits(rows=None, seconds=seconds))
+
+    def remarks(
+        self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
+    ) -> tuple[str, ...]:
+        """What the answer to a query does not tell, as `find` says it with its circuits. Arguments as for `find`."""
+        models = self.models()
+        _, compiled = self._compile(query, model, parameters, models)
+        return remarks_on(compiled, {row["name"]: row["keep"] for row in models})
 
     def explain(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

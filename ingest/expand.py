@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from circuitdb.backends.base import Dense, KernelBlock, Progress
 from circuitdb.errors import InputError
+from circuitdb.keep_rule import KeepRule
 from ingest.forms import Form, apply, identity, of_pictures
-from ingest.keep import KeepRule, Mask, kept_in, kept_out
+from ingest.keep import Mask, kept_in, kept_out
 from ingest.layers import FeatureLayer, ancestors, find_layers
 from ingest.linearise import linearise
 from ingest.segments import Kernels, Segment, dense_sha256, kernel_blocks, kernels_of, segments_into, tensor_bytes

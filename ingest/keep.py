@@ -6,14 +6,10 @@ strength 0 are no edges; equal strengths rank in the order of their columns, whi
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
-from circuitdb.errors import InputError
+from circuitdb.keep_rule import KeepRule
 
 Strengths = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -21,43 +17,6 @@ Mask = npt.NDArray[np.bool_]
 _AT_ONCE = 1 << 22
 _SPARSE = 16
 """Where fewer than one pair in so many has weights (skips, depthwise convolutions), only those are sorted."""
-
-
-@dataclass(frozen=True)
-class KeepRule:
-    """`top` N: among the N strongest into the target or out of the source. `max` X: at least X of the target's
-    strongest. `energy` X: the fewest that hold X of the squared strength into the target. `all`: every edge.
-    """
-
-    kind: Literal["top", "max", "energy", "all"]
-    value: float = 0.0
-
-    @staticmethod
-    def parse(text: str) -> KeepRule:
-        """The rule that a text such as `top32`, `max0.3`, `energy0.9` or `all` names.
-
-        Raises
-        ------
-        InputError
-            If it names none.
-        """
-        if text == "all":
-            return KeepRule("all")
-        if (match := re.fullmatch(r"top([1-9][0-9]*)", text)) is not None:
-            return KeepRule("top", float(match[1]))
-        for kind in ("max", "energy"):
-            match = re.fullmatch(kind + r"([0-9]*\.?[0-9]+)", text)
-            if match is not None and 0 < float(match[1]) <= 1:
-                return KeepRule("max" if kind == "max" else "energy", float(match[1]))
-        raise InputError(
-            f"{text!r} is no keep rule; it is topN with N of 1 or more (top32), maxX or energyX with X above 0 and up "
-            "to 1 (max0.3, energy0.9), or all"
-        )
-
-    def __str__(self) -> str:
-        if self.kind == "all":
-            return "all"
-        return f"{self.kind}{int(self.value) if self.kind == 'top' else self.value:g}"
 
 
 def kept_in(rule: KeepRule, strength: Strengths) -> Mask:

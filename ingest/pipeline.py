@@ -111,7 +111,7 @@ def ingest_model(
     _refuse_early(db, name, replace)
     with clock.stage("reading"):
         tell("reading", 0, 1)
-        from ingest.keep import KeepRule
+        from circuitdb.keep_rule import KeepRule
         from ingest.sources import load
 
         rule = KeepRule.parse(keep)

@@ -35,9 +35,10 @@ def console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=False)
 
 
-def remark(text: str) -> None:
-    """Say something on standard error."""
-    print(text, file=sys.stderr)
+def remark(*sentences: str) -> None:
+    """Say something on standard error, each sentence on a line of its own."""
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
 
 
 def write_json(value: Any) -> None:

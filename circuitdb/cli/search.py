@@ -84,9 +84,12 @@ def find(
         case Format.TABLE:
             _print_circuits(circuits)
     if format is Format.TABLE and not quiet:
-        print("\n" * bool(circuits) + _closing(circuits))
-    elif circuits.truncated:
-        output.remark(_closing(circuits))
+        print("\n" * bool(circuits) + "\n".join([_closing(circuits), *circuits.remarks]))
+    else:
+        if circuits.truncated:
+            output.remark(_closing(circuits))
+        if not quiet and format is Format.CSV:
+            output.remark(*circuits.remarks)
 
 
 def _print_circuits(circuits: Circuits) -> None:
@@ -150,6 +153,7 @@ def count(
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("counting", quiet):
         number = database.count(query, model=model, seconds=seconds, **parameters)
+        remarks = database.remarks(query, model=model, **parameters)
     match format:
         case Format.JSON:
             output.write_json({"count": number})
@@ -157,6 +161,8 @@ def count(
             output.write_csv(["count"], [{"count": number}])
         case Format.TABLE:
             print(number)
+    if not quiet:
+        output.remark(*remarks)
 
 
 def explain(

@@ -1,0 +1,102 @@
+"""Whether a query asks for edges that the keep rule of a model left out.
+
+Thresholds belong to the query, but only what an ingest kept can be found. In come a Query and the keep rules of the
+models, out comes a sentence for every rule that the query reaches below, so that a result can say so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from circuitdb.errors import InputError
+from circuitdb.keep_rule import KeepRule
+from circuitdb.pattern import model as p
+from circuitdb.pattern.describe import edge_text
+
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What the conditions on an edge leave: ranks up to `most_rank`, shares above `least_share`."""
+
+    most_rank: float = float("inf")
+    least_share: float = -1.0
+
+
+def remarks_on(query: p.Query, rules: Mapping[str, str | None]) -> tuple[str, ...]:
+    """A sentence for every keep rule below which the query asks.
+
+    rules: the keep rule of every model of the store, None where it is not known; of such nothing is said. Only
+    conditions that hold for every circuit and bound one edge's rank or share are understood, so that a query is
+    sometimes said to ask below a rule though it does not, never the reverse.
+    """
+    asked: dict[str, dict[str, None]] = {}
+    for body in p.bodies(query.body):
+        bounds = _bounds(body)
+        models = {unit.name: unit.model for inner in p.bodies(query.body) for unit in inner.units}
+        for edge in body.edges:
+            if edge.skip:
+                continue
+            bound = bounds.get(edge.name, _Bound())
+            other = models.get(edge.source)
+            searched = [other] if other is not None else rules if query.models is None else query.models
+            for model in searched:
+                rule = _parsed(rules.get(model))
+                if rule is not None and not rule.keeps_all(bound.most_rank, bound.least_share):
+                    asked.setdefault(str(rule), {})[edge_text(edge)] = None
+    return tuple(
+        f"{rule} left out edges that the query asks for ({_some(list(edges))}), so that the whole network may give "
+        f"another answer; `every edge where {KeepRule.parse(rule).enough}` asks for no more than was kept"
+        for rule, edges in asked.items()
+    )
+
+
+def _parsed(rule: str | None) -> KeepRule | None:
+    try:
+        return None if rule is None else KeepRule.parse(rule)
+    except InputError:
+        return None
+
+
+def _some(edges: list[str]) -> str:
+    return ", ".join(edges[:3]) + (f" and {len(edges) - 3} more" if len(edges) > 3 else "")
+
+
+def _bounds(body: p.Body) -> dict[str, _Bound]:
+    """The bounds that the body's own conditions set on edges, by the edge's name."""
+    bounds: dict[str, _Bound] = {}
+    for edge, name, operator, value in _comparisons(body.conditions):
+        known = bounds.get(edge, _Bound())
+        if name in ("rank_in", "rank_out") and operator in ("<", "<=", "="):
+            most = math.ceil(value) - 1 if operator == "<" else value
+            bounds[edge] = _Bound(min(known.most_rank, most), known.least_share)
+        elif name == "share" and operator in (">", ">=", "="):
+            bounds[edge] = _Bound(known.most_rank, max(known.least_share, value))
+    return bounds
+
+
+def _comparisons(conditions: tuple[p.Expression, ...]) -> Iterator[tuple[str, str, str, float]]:
+    """Edge, property, operator and number of every comparison that must hold."""
+    for condition in conditions:
+        match condition:
+            case p.And(operands=operands):
+                yield from _comparisons(operands)
+            case p.Compare(operator=operator, left=left, right=p.Constant(value=float(value))):
+                yield from ((edge, name, operator, value) for edge, name in _bounded(left, operator))
+            case p.Compare(operator=operator, left=p.Constant(value=float(value)), right=right):
+                turned = _TURNED[operator]
+                yield from ((edge, name, turned, value) for edge, name in _bounded(right, turned))
+
+
+def _bounded(value: p.Expression, operator: str) -> Iterator[tuple[str, str]]:
+    """The edges' properties that a comparison of `value` bounds: its own, or all whose least or greatest it is."""
+    match value:
+        case p.EdgeProperty(edge=edge, name=name):
+            yield edge, name
+        case p.Function(name="min", arguments=arguments) if operator in (">", ">="):
+            yield from ((a.edge, a.name) for a in arguments if isinstance(a, p.EdgeProperty))
+        case p.Function(name="max", arguments=arguments) if operator in ("<", "<="):
+            yield from ((a.edge, a.name) for a in arguments if isinstance(a, p.EdgeProperty))
