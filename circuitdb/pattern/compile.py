@@ -14,10 +14,11 @@ from pathlib import Path
 
 from circuitdb.errors import InputError
 from circuitdb.language.diagnostics import Source
+from circuitdb.pattern.collecting import Catalog
 from circuitdb.pattern.environment import BareWord, Value
 from circuitdb.pattern.maps import MapName
 from circuitdb.pattern.model import Query
-from circuitdb.pattern.resolver import Catalog, resolve
+from circuitdb.pattern.resolver import resolve
 from circuitdb.pattern.texts import load
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
