@@ -10,7 +10,8 @@ import random
 from typing import Any
 
 from tests.oracle_graphs import Document, Graphs, Record
-from tests.random_conditions import GROUPS, Body, Conditions, quoted
+from tests.random_conditions import GROUPS, Body, quoted
+from tests.random_symmetric import Symmetric
 
 QUANTITIES = (
     *(("at least", 1), ("at least", 1), ("at least", 2), ("at least", 0)),
@@ -19,7 +20,7 @@ QUANTITIES = (
 )
 
 
-class Maker(Conditions):
+class Maker(Symmetric):
     """Writes queries on one document; `text` gives one."""
 
     def text(self) -> str:
@@ -51,7 +52,13 @@ class Maker(Conditions):
     def pattern(self, model: str) -> Body:
         """Statements around a witness in this model."""
         body = Body()
-        self.start(body, model)
+        if self.chance(0.25):
+            self.symmetric(body, model)
+            self.names = 8
+        if not body.units:
+            self.start(body, model)
+        elif self.chance(0.6):
+            return body
         for _ in range(self.rng.choice((0, 1, 1, 2, 2, 3, 4))):
             self.statement(body)
         for _ in range(self.rng.choice((0, 0, 1, 1, 2))):
