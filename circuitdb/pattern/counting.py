@@ -17,6 +17,7 @@ from typing import Any
 from circuitdb.pattern import model as p
 from circuitdb.pattern.canonical import rename
 from circuitdb.pattern.differences import differences
+from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.symmetry import Symmetry
 
 MOST_TERMS = 64
@@ -73,7 +74,10 @@ def count_plan(body: p.Body, symmetry: Symmetry) -> CountPlan | None:
     """
     if symmetry.exclusions or any(_wants_circuits(part) for part in _conditions(body)):
         return None
-    pairs = differences(body)
+    models = {unit.name: unit.model for unit in body.units}
+    if any(row.map == ANALOG and models.get(row.source) is not None for row in body.rows):
+        return None  # a second analogue may lead back into the model searched
+    pairs = [(a, b) for a, b in differences(body) if models[a] == models[b]]
     merges = list(_merges([unit.name for unit in body.units], pairs))
     if len(merges) > MOST_TERMS:
         return None
