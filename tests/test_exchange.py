@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +25,9 @@ from circuitdb.backends.validation import checked
 from circuitdb.database import Database
 from circuitdb.errors import InputError
 from circuitdb.reports.exchange import read_document, write_document
+from circuitdb.reports.exchange.rows import PARTS
 from circuitdb.transfer import checksum
+from tests.conftest import REPOSITORY
 from tests.graphs import assert_same_graph, random_graph, toy_graph
 
 Document = dict[str, Any]
@@ -227,6 +230,23 @@ def test_hostile_names_and_labels_are_stored_and_found_as_they_are(database: Dat
         assert [circuit.units["a"] for circuit in found] == [f"{name}/{name}:0"]
     [again] = database.document([names[0]])["models"]
     assert again["source"] == names[0]
+
+
+def test_the_example_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "exchange.md").read_text()
+    [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    [query, *shown] = re.findall(r"\$ circuitdb find '(.*)'\n +(score .*)\n +(0\.1 .*)\n", page)[0]
+    with circuitdb.open(str(tmp_path / "graph.duckdb")) as database:
+        database.import_document(json.loads(example))
+        [circuit] = database.find(query)
+    assert shown[0].split() == ["score", *circuit.units]
+    assert shown[1].split() == ["0.1", *(key.removeprefix("toy/") for key in circuit.units.values())]
+    assert circuit.score == 0.1
+
+
+def test_the_page_names_every_part() -> None:
+    page = (REPOSITORY / "docs" / "exchange.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| (?:a|how|where)", page, re.MULTILINE) == list(PARTS)
 
 
 # what is absent is derived
