@@ -468,7 +468,14 @@ class Maker(Symmetric):
             rest += f" where {self.condition(body, None)}"
         if self.chance(0.35):
             by = self.rng.choice(
-                (self.number(body), self.number(body), f"{self.rng.choice(self.values(body))}.layer", "key")
+                (
+                    self.number(body),
+                    self.number(body),
+                    f"{self.rng.choice(self.values(body))}.layer",
+                    "key",
+                    "key",
+                    f"{self.number(body)} > 1",
+                )
             )
             rest += f" order by {by}" + self.rng.choice(("", " asc", " desc"))
         if self.chance(0.3):

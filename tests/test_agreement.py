@@ -32,10 +32,12 @@ def check_agreement(pairs: int, address: str) -> None:
     assert sum(tally.refused.values()) < 0.05 * tally.pairs
 
 
+@pytest.mark.timeout(1800)  # On a machine that does much else.
 def test_duckdb_gives_the_oracles_answer_to_1500_random_queries() -> None:
     check_agreement(1500, DUCKDB)
 
 
+@pytest.mark.timeout(1800)
 def test_neo4j_gives_the_oracles_answer_to_150_random_queries(neo4j_address: str) -> None:
     check_agreement(150, neo4j_address)
 
