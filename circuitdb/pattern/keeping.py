@@ -48,8 +48,8 @@ def remarks_on(query: p.Query, rules: Mapping[str, str | None]) -> tuple[str, ..
                 if rule is not None and not rule.keeps_all(bound.most_rank, bound.least_share):
                     asked.setdefault(str(rule), {})[edge_text(edge)] = None
     return tuple(
-        f"{rule} left out edges that the query asks for ({_some(list(edges))}), so that the whole network may give "
-        f"another answer; `every edge where {KeepRule.parse(rule).enough}` asks for no more than was kept"
+        f"the query asks below {rule} ({_some(list(edges))}), so that edges left out may change the answer; "
+        f"`every edge where {KeepRule.parse(rule).enough}` stays above it"
         for rule, edges in asked.items()
     )
 
