@@ -39,13 +39,11 @@ class Maker(Symmetric):
         if self.chance(0.3):
             self.rng.shuffle(body.lines)
             body.lines.sort(key=lambda line: not line.startswith("use"))
-        separator = self.rng.choice((" ", "\n  ")) if not self._needs_semicolons(body.lines) else "; "
+        # A free `where` after a statement that can take one would belong to that statement.
+        free = any(line.startswith("where") for line in body.lines)
+        separator = "; " if free else self.rng.choice((" ", "\n  "))
         written = "{ " + separator.join(body.lines) + " }"
         return self.finished(written, body, model)
-
-    def _needs_semicolons(self, lines: list[str]) -> bool:
-        """A free `where` after a statement that could take it would belong to that statement."""
-        return any(line.startswith("where") for line in lines)
 
     # The pattern
 
