@@ -370,7 +370,10 @@ class Writer:
     ) -> list[Fact]:
         if one.name is None and one.where is None:
             return []
-        (term,) = (node for node in nodes if isinstance(node, Term))
+        terms = [node for node in nodes if isinstance(node, Term)]
+        if len(terms) != 1:
+            raise UnsupportedError(f"no one map's row: {one}")
+        (term,) = terms
         name = None if one.name is None else environment.prefix + one.name.name
         bare = "analogue" if term.map.name == "analog" else "map"
         where = None if one.where is None else Condition(one.where, environment, bare)
