@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -33,6 +32,14 @@ from ingest.sources import Source, load
 
 BVLC_WIDTHS = [64, 64, 192, 256, 480, 512, 512, 512, 528, 832, 832, 1024, 1000]
 GIGABYTE = 2**30
+# A process's own resource usage would count the memory of the process that it was forked from.
+TELL_MEMORY = """
+import atexit, pathlib
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: print(next(l for l in status.read_text().splitlines() if l.startswith("VmHWM")).split()[1]))
+from circuitdb.cli import main
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +52,24 @@ def largest_process(zoo: Path, weights_file: Callable[[str], Path], tmp_path_fac
     """Bytes that the ingest of InceptionV1 took at most, in a process where torchvision cannot be imported."""
     broken = tmp_path_factory.mktemp("broken")
     (broken / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-    circuitdb = str(Path(sys.executable).with_name("circuitdb"))
-    subprocess.run(
-        [circuitdb, "ingest", "inceptionv1", "--weights", weights_file("inceptionv1"), "--db", zoo],
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            TELL_MEMORY,
+            "ingest",
+            "inceptionv1",
+            "--weights",
+            weights_file("inceptionv1"),
+            "--db",
+            zoo,
+        ],
         check=True,
         env=os.environ | {"PYTHONPATH": str(broken)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return int(done.stdout.split()[-1]) * 1024
 
 
 @pytest.fixture(scope="module")
