@@ -36,6 +36,8 @@ from circuitdb.transfer import Copied, canonical, model_names, push
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
+_MOST_ROWS = 2**31 - 1
+_MOST_SECONDS = 1e6
 
 
 class Unit:
@@ -263,7 +265,7 @@ class Database:
         """
         models = self.models()
         text, compiled = self._compile(query, model, parameters, models)
-        limits = Limits(rows=_rows(compiled, limit), seconds=seconds)
+        limits = Limits(rows=_rows(compiled, limit), seconds=_seconds(seconds))
         found = self._store.find(replace(compiled, limit=None), limits)
         return Circuits(
             (Circuit(compiled.motif, match.model, match.units, match.edges, match.score) for match in found.matches),
@@ -289,7 +291,7 @@ class Database:
     ) -> int:
         """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
         _, compiled = self._compile(query, model, parameters, self.models())
-        return self._store.count(compiled, Limits(rows=None, seconds=seconds))
+        return self._store.count(compiled, Limits(rows=None, seconds=_seconds(seconds)))
 
     def remarks(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
@@ -450,7 +452,16 @@ def _keep_rules(models: Sequence[Row], searched: Sequence[str] | None) -> str:
 def _rows(query: Query, limit: int | None) -> int:
     """How many circuits to bring: what the caller says, else what the text says, else the default."""
     asked = query.limit if limit is None else limit
-    return DEFAULT_ROWS if asked is None else asked
+    if asked is not None and asked < 0:
+        raise InputError(f"a limit of {asked} circuits is none; give 0 or more")
+    return DEFAULT_ROWS if asked is None else min(asked, _MOST_ROWS)
+
+
+def _seconds(seconds: float | None) -> float | None:
+    """How long to search; None where no limit is meant."""
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"a search cannot take at most {seconds} seconds; give more than 0, or None for no limit")
+    return None if seconds is None or seconds > _MOST_SECONDS else seconds
 
 
 def read_query(query: str | Path) -> tuple[str, str, Path]:

@@ -33,7 +33,7 @@ def add_commands(app: typer.Typer) -> None:
             "circuitdb ingest my_package.networks:build --weights trained.pth --keep top64",
         )
     )(ingest)
-    app.command()(demo)
+    app.command(epilog=examples("circuitdb demo", "circuitdb demo --db known.duckdb"))(demo)
 
 
 def ingest(

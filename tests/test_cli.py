@@ -19,6 +19,7 @@ import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
 from circuitdb.cli import build_app
+from circuitdb.errors import InputError
 from circuitdb.language.library import library_files
 from tests.conftest import Command, Outcome
 from tests.graphs import graph_of, random_graph, toy_graph
@@ -436,6 +437,75 @@ def test_limit_wins_over_the_text(run: Command) -> None:
     assert len(run("find", "find { a -> b } in toy limit 3", "--format", "json").json["circuits"]) == 3
 
 
+def test_no_limit_is_too_small_or_too_large(run: Command) -> None:
+    assert run("find", "find { a -> b } in toy", "--limit", "0").out.startswith("0 of 9 circuits")
+    assert run("find", "find { a -> b } in toy limit 0").out.startswith("0 of 9 circuits")
+    everything = run("find", "find { a -> b } in toy", "--limit", "9" * 30, "--format", "json").json
+    assert (len(everything["circuits"]), everything["truncated"]) == (9, False)
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e300"])
+def test_a_search_may_take_as_long_as_it_likes(run: Command, seconds: str) -> None:
+    outcome = run("find", "find { a -> b } in toy", "--seconds", seconds, "--format", "json")
+    assert (len(outcome.json["circuits"]), outcome.err) == (9, "")
+    assert run("count", "find { a -> b } in toy", "--seconds", seconds).out == "9\n"
+
+
+def test_limits_that_are_none_are_refused_from_python(planted: Path) -> None:
+    with circuitdb.open(str(planted)) as database:
+        for wrong in ({"limit": -1}, {"seconds": 0}, {"seconds": float("nan")}):
+            with pytest.raises(InputError, match=r"give 0 or more|give more than 0"):
+                database.find("find { a -> b }", **wrong)
+
+
+def test_parameters_are_maps_words_texts_and_numbers(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "told.motif"
+    file.write_text(
+        "motif told(T = flip, word = dog, least = 0) { a +> b where share >= least; T(a) = c; where a.label ~ word }"
+    )
+
+    def count(*settings: str) -> int:
+        return int(run("count", str(file), "-m", "toy", *(part for s in settings for part in ("-p", s))).out)
+
+    assert count() == 2
+    assert count("T=flip", "word=left") == 1
+    assert count('word="dog left"') == 1
+    assert count("word = dog left", "least = 0.5") == 1
+    assert count("T=rotate(90)") == 0
+    assert count("least=1e0") == 0
+
+
+def test_imports_are_relative_to_the_file(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "strong.motif").write_text("motif strong(least = 0.5) { a -> b where strength >= least }")
+    file = tmp_path / "chain.motif"
+    file.write_text('import "parts/strong.motif"\nmotif chain { use strong(least = 0.75) as s; s.b -> c }')
+    found = run("find", str(file), "-m", "toy", "--format", "json").json["circuits"]
+    assert [circuit["units"] for circuit in found] == [
+        {"s.a": "toy/L0:0", "s.b": "toy/L1:0", "c": "toy/L2:0"},
+        {"s.a": "toy/L0:1", "s.b": "toy/L1:1", "c": "toy/L2:0"},
+    ]
+    file.write_text('import "none.motif"\nmotif chain { a -> b }')
+    missing = run("find", str(file))
+    assert missing.code == 2
+    assert "none.motif" in missing.err.splitlines()[0]
+
+
+def test_a_server_that_does_not_answer_is_one_sentence_and_a_failure(command: Command) -> None:
+    outcome = command("find", "find { a +> b }", db="bolt://me:secret@127.0.0.1:1")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith("no Neo4j server answers at bolt://127.0.0.1:1;")
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_wrong_password_is_one_sentence(command: Command, neo4j_address: str) -> None:
+    host = neo4j_address.rpartition("@")[2]
+    outcome = command("ls", db=f"bolt://neo4j:wrong@{host}")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "refuses the password of user 'neo4j'" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
 def test_model_wins_over_the_text_and_may_be_repeated(run: Command) -> None:
     def models(*arguments: str) -> set[str]:
         found = run("find", "find { a -> b } in toy", *arguments, "--format", "json").json
@@ -465,7 +535,14 @@ def test_a_file_is_searched_with_its_parameters(run: Command, tmp_path: Path) ->
         (["find", "missing.motif"], "cannot read missing.motif"),
         (["find", "find { a +> b }", "--param", "k"], "NAME=VALUE"),
         (["find", "find { a +> b }", "--param", "k=1", "--param", "k=2"], "sets k twice"),
-        (["find", "find { a +> b }", "--limit", "0"], "--limit"),
+        (["find", "find { a +> b }", "--limit", "-1"], "--limit"),
+        (["find", "find { a +> b }", "--seconds", "0"], "--seconds"),
+        (["find", "superposition"], "superposition needs a value for feature"),
+        (["find", "superposition", "-p", "feature=car", "-p", "k=two"], "a number is wanted here, not the text two"),
+        (["find", "union_over_cases", "-p", "T=bogus"], "which is no map"),
+        (["find", "union_over_cases", "-p", "S=flip"], "has no parameter S; it has"),
+        (["find", "cross_inhibition", "-p", "min_share=1e400"], "takes a number that is finite"),
+        (["show", "9" * 5000], "is no unit"),
         (["explain", "find { a +> b }", "--format", "csv"], "--format json"),
         (["motifs", "no_such_motif"], "no motif 'no_such_motif' in the library"),
     ],
@@ -517,6 +594,9 @@ def test_explain_prints_pattern_sql_and_predicates_for_people(run: Command) -> N
 
 def test_motifs_lists_the_library_with_a_sentence_each_and_prints_a_motif(run: Command) -> None:
     listed = run("motifs", "--format", "json").json["motifs"]
+    assert {"car", "cross_inhibition", "equivariance", "superposition", "union_over_cases", "universal"} <= {
+        row["name"] for row in listed
+    }
     assert [row["name"] for row in listed] == [path.stem for path in library_files()]
     assert all(row["about"] for row in listed)
     for row in listed:

@@ -30,7 +30,7 @@ ParameterOption = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be repeated.")
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, help="How many circuits at most.", show_default="1000")
+    int | None, typer.Option("--limit", "-n", min=0, help="How many circuits at most.", show_default="1000")
 ]
 SecondsOption = Annotated[float, typer.Option("--seconds", min=0.001, help="How long to search at most.")]
 CountSecondsOption = Annotated[
@@ -121,7 +121,7 @@ def _print_circuits(circuits: Circuits) -> None:
 
 def _closing(circuits: Circuits) -> str:
     """One line: how many, of how many, under which keep rule, how long it took, and which limit was met."""
-    number = f"{len(circuits):,}" if circuits else "no"
+    number = f"{len(circuits):,}" if circuits or circuits.truncated else "no"
     noun = "circuit" if len(circuits) == 1 else "circuits"
     if not circuits.truncated:
         shown = f"{number} {noun}"
