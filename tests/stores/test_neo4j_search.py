@@ -45,7 +45,7 @@ def two_models(neo4j_store: Neo4jStore) -> Neo4jStore:
     return neo4j_store
 
 
-def test_no_golden_query_needs_a_cartesian_product_an_all_nodes_scan_or_deprecated_syntax(two_models: Neo4jStore) -> None:
+def test_no_golden_query_needs_a_cartesian_product_an_all_nodes_scan_or_old_syntax(two_models: Neo4jStore) -> None:
     assert len(GOLDEN) >= 20
     for path in GOLDEN:
         compiled = search.page_cypher(_query(path), 10)
