@@ -263,10 +263,11 @@ class Database:
         InputError
             If the query has a mistake; the message points at it.
         """
-        models = self.models()
-        text, compiled = self._compile(query, model, parameters, models)
-        limits = Limits(rows=_rows(compiled, limit), seconds=_seconds(seconds))
-        found = self._store.find(replace(compiled, limit=None), limits)
+        with self._store.session():
+            models = self.models()
+            text, compiled = self._compile(query, model, parameters, models)
+            limits = Limits(rows=_rows(compiled, limit), seconds=_seconds(seconds))
+            found = self._store.find(replace(compiled, limit=None), limits)
         return Circuits(
             (Circuit(compiled.motif, match.model, match.units, match.edges, match.score) for match in found.matches),
             query=text,
@@ -290,8 +291,9 @@ class Database:
         **parameters: Any,
     ) -> int:
         """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
-        _, compiled = self._compile(query, model, parameters, self.models())
-        return self._store.count(compiled, Limits(rows=None, seconds=_seconds(seconds)))
+        with self._store.session():
+            _, compiled = self._compile(query, model, parameters, self.models())
+            return self._store.count(compiled, Limits(rows=None, seconds=_seconds(seconds)))
 
     def remarks(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -202,6 +203,9 @@ class Store(Protocol):
 
     def explain(self, query: Query) -> Explanation:
         """The compiled query."""
+
+    def session(self) -> AbstractContextManager[object]:
+        """A time in which operations share what is open, so that several in a row cost no more than one."""
 
     def close(self) -> None:
         """Release the store."""

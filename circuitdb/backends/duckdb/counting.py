@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters
+from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters, select_of
 from circuitdb.pattern.counting import Term
 
 
@@ -22,50 +22,51 @@ class _Table:
 def term_sql(term: Term, models: Models, parameters: Parameters) -> exp.Select:
     """The SELECT of one number: the assignments of a term in the one model searched."""
     columns = {unit: f"c{i}" for i, unit in enumerate(term.order)}
-    query = exp.select()
+    steps: list[tuple[str, exp.Select]] = []
     tables: list[_Table] = []
     for i, factor in enumerate(term.factors, 1):
         frame = Frame(models, parameters, factor.body).build(different=())
         table = _Table(f"factor{i}", factor.units, False)
-        select = frame.select(*(exp.alias_(frame.unit(unit), columns[unit]) for unit in factor.units))
-        query = query.with_(table.name, as_=select)
+        own = [exp.alias_(frame.unit(unit), columns[unit], copy=False) for unit in factor.units]
+        steps.append((table.name, frame.select(*own)))
         tables.append(table)
     for unit in term.order:
         joined = [table for table in tables if unit in table.units]
         kept = tuple(dict.fromkeys(u for table in joined for u in table.units if u != unit))
         summed = _Table(f"without_{columns[unit]}", kept, True)
-        query = query.with_(summed.name, as_=_summed_out(joined, kept, columns))
+        steps.append((summed.name, _summed_out(joined, kept, columns)))
         tables = [table for table in tables if unit not in table.units] + [summed]
     numbers = [exp.column("n", table.name) for table in tables]
-    product: exp.Expr = exp.cast(numbers[0], "HUGEINT")
+    product: exp.Expr = exp.cast(numbers[0], exp.DataType.Type.INT128, copy=False)
     for number in numbers[1:]:
         product = exp.Mul(this=product, expression=number)
-    query = query.select(product).from_(tables[0].name)
-    for table in tables[1:]:
-        query = query.join(table.name, join_type="cross")
+    query = select_of([product], [_named(table) for table in tables], [])
+    for name, step in steps:
+        query = query.with_(exp.TableAlias(this=exp.Identifier(this=name)), as_=step, copy=False)
     return query
 
 
 def _summed_out(joined: list[_Table], kept: tuple[str, ...], columns: dict[str, str]) -> exp.Select:
     first: dict[str, str] = {}
-    select = exp.select().from_(joined[0].name)
+    same: list[exp.Expr] = []
     for table in joined:
-        same = [
-            exp.EQ(this=exp.column(columns[u], table.name), expression=exp.column(columns[u], first[u]))
-            for u in table.units
-            if u in first
-        ]
-        if table is not joined[0]:
-            select = select.join(table.name, on=exp.and_(*same)) if same else select.join(table.name, join_type="cross")
         for u in table.units:
-            first.setdefault(u, table.name)
+            if u in first:
+                here, there = (exp.column(columns[u], name) for name in (table.name, first[u]))
+                same.append(exp.EQ(this=here, expression=there))
+            else:
+                first[u] = table.name
     numbers = [exp.column("n", table.name) for table in joined if table.numbered]
     number: exp.Expr = exp.Count(this=exp.Star())
     if numbers:
         product: exp.Expr = numbers[0]
         for other in numbers[1:]:
             product = exp.Mul(this=product, expression=other)
-        number = exp.func("coalesce", exp.Sum(this=product), exp.Literal.number(0))
-    keys = [exp.column(columns[u], first[u]) for u in kept]
-    select = select.select(*(exp.alias_(key, columns[u]) for u, key in zip(kept, keys, strict=True)))
-    return select.select(exp.alias_(number, "n")).group_by(*(key.copy() for key in keys))
+        number = exp.func("coalesce", exp.Sum(this=product), exp.Literal.number(0), copy=False)
+    keys = [exp.alias_(exp.column(columns[u], first[u]), columns[u], copy=False) for u in kept]
+    select = select_of([*keys, exp.alias_(number, "n", copy=False)], [_named(table) for table in joined], same)
+    return select.group_by(*(exp.column(columns[u], first[u]) for u in kept), copy=False)
+
+
+def _named(table: _Table) -> exp.Expr:
+    return exp.Table(this=exp.Identifier(this=table.name))

@@ -115,7 +115,7 @@ class Frame:
         return alias
 
     def _add_table(self, table: str, alias: str) -> None:
-        self.tables.append(exp.alias_(exp.to_table(table), alias, table=True))
+        self.tables.append(aliased(table, alias))
 
     def _place(self, unit: str, column: exp.Expr) -> None:
         """Let a column stand for a unit, or equal what does already."""
@@ -164,10 +164,7 @@ class Frame:
 
     def select(self, *columns: exp.Expr) -> exp.Select:
         """The SELECT of the body."""
-        query = exp.select(*columns)
-        for i, table in enumerate(self.tables):
-            query = query.from_(table) if i == 0 else query.join(table, join_type="cross")
-        return query.where(*self.where) if self.where else query
+        return select_of(columns, self.tables, self.where)
 
     def fulfilled(self, body: p.Body) -> exp.Expr:
         """Whether an inner body can be fulfilled; never NULL."""
@@ -176,13 +173,10 @@ class Frame:
         alone, parts = inner.parts()
         conditions = [_true(condition) for condition in alone]
         for tables, where in parts:
-            one = exp.select(exp.Literal.number(1)).from_(*tables[:1], copy=False)
-            for table in tables[1:]:
-                one.join(table, join_type="cross", copy=False)
-            conditions.append(exp.Exists(this=one.where(*where, copy=False)))
+            conditions.append(exp.Exists(this=select_of([exp.Literal.number(1)], tables, where)))
         if len(conditions) == 1:
             return conditions[0]
-        return exp.paren(exp.and_(*conditions), copy=False) if conditions else exp.true()
+        return exp.paren(exp.and_(*conditions, copy=False), copy=False) if conditions else exp.true()
 
     def parts(self) -> tuple[list[exp.Expr], list[tuple[list[exp.Expr], list[exp.Expr]]]]:
         """Conditions on no table of the body, and the tables in groups that conditions join, with these."""
@@ -208,13 +202,13 @@ class Frame:
     def how_many(self, counted: p.Counted) -> exp.Expr:
         """How many units fulfil a counted body."""
         inner = Frame(self.models, self.parameters, counted.body, self).build()
-        return inner.select(exp.Count(this=exp.Distinct(expressions=[inner.unit(counted.unit)]))).subquery()
+        return inner.select(exp.Count(this=exp.Distinct(expressions=[inner.unit(counted.unit)]))).subquery(copy=False)
 
     def units_of(self, counted: p.Counted) -> exp.Expr:
         """The units that fulfil a counted body, as a list in key order."""
         inner = Frame(self.models, self.parameters, counted.body, self).build()
         units = exp.func("list", exp.Distinct(expressions=[inner.unit(counted.unit)]))
-        return exp.func("list_sort", inner.select(units).subquery())
+        return exp.func("list_sort", inner.select(units).subquery(copy=False), copy=False)
 
     def model_id(self, unit: p.Unit) -> exp.Expr:
         """The id of a unit's model."""
@@ -335,7 +329,7 @@ class Frame:
 
     def _excluded(self, exclusion: Exclusion) -> exp.Expr:
         less = exp.LT(this=self.unit(exclusion.lesser), expression=self.unit(exclusion.unit))
-        return exp.Not(this=exp.paren(exp.and_(less, self.fulfilled(exclusion.conditions))))
+        return exp.Not(this=exp.paren(exp.and_(less, self.fulfilled(exclusion.conditions), copy=False), copy=False))
 
     # conditions: true, or false, or NULL where something is missing, which WHERE takes for false
 
@@ -345,11 +339,11 @@ class Frame:
             case p.Constant(value=value):
                 return exp.true() if value else exp.false()
             case p.And(operands=operands):
-                return exp.paren(exp.and_(*(self.condition(o) for o in operands)))
+                return exp.paren(exp.and_(*(self.condition(o) for o in operands), copy=False), copy=False)
             case p.Or(operands=operands):
-                return exp.paren(exp.or_(*(self.condition(o) for o in operands)))
+                return exp.paren(exp.or_(*(self.condition(o) for o in operands), copy=False), copy=False)
             case p.Not(operand=operand):
-                return exp.paren(exp.Not(this=_true(self.condition(operand))))
+                return exp.paren(exp.Not(this=_true(self.condition(operand))), copy=False)
             case p.Truth(value=value):
                 return self.value(value)
             case p.IsMissing(value=value):
@@ -358,7 +352,7 @@ class Frame:
                 comparison = _COMPARISONS[operator]
                 return self._over_labels((left, right), lambda a, b: comparison(this=a, expression=b), fold=False)
             case p.Contains(left=left, right=right):
-                return self._over_labels((left, right), lambda a, b: exp.func("contains", a, b), fold=True)
+                return self._over_labels((left, right), lambda a, b: exp.func("contains", a, b, copy=False), fold=True)
             case p.OneOf(value=value, items=items):
                 if not items:
                     return exp.false()
@@ -376,33 +370,34 @@ class Frame:
 
     def _is_missing(self, value: p.Expression) -> exp.Expr:
         if is_label(value):
-            _, tables, where = self._label(value)
-            return exp.Not(this=exp.Exists(this=exp.select("1").from_(tables).where(where)))
+            _, table, where = self._label(value)
+            return exp.Not(this=exp.Exists(this=select_of([exp.Literal.number(1)], [table], [where])))
         if never_missing(value):
             return exp.false()
         return exp.Is(this=self.value(value), expression=exp.null())
 
     def _over_labels(self, values: Sequence[p.Expression], compare: Callable[..., exp.Expr], *, fold: bool) -> exp.Expr:
         """A comparison; where a side is a label, whether it holds for one of the unit's labels."""
-        query: exp.Select | None = None
         sides: list[exp.Expr] = []
+        tables: list[exp.Expr] = []
+        conditions: list[exp.Expr] = []
         for value in values:
             if is_label(value):
                 alias, table, where = self._label(value)
-                select = query if query is not None else exp.select("1")
-                query = (select.join(table, join_type="cross") if query is not None else select.from_(table)).where(
-                    where
-                )
+                tables.append(table)
+                conditions.append(where)
                 sides.append(exp.column(folded("label") if fold else "label", alias))
             else:
                 sides.append(self._folded(value) if fold else self.value(value))
         comparison = compare(*sides)
-        return comparison if query is None else exp.Exists(this=query.where(comparison))
+        if not tables:
+            return comparison
+        return exp.Exists(this=select_of([exp.Literal.number(1)], tables, [*conditions, comparison]))
 
     def _label(self, value: p.Expression) -> tuple[str, exp.Expr, exp.Expr]:
         assert isinstance(value, p.UnitProperty)
         alias = self.alias("l")
-        table = exp.alias_(exp.to_table("label"), alias, table=True)
+        table = aliased("label", alias)
         return alias, table, exp.EQ(this=exp.column("unit_id", alias), expression=self.value(value.of))
 
     # values: NULL where missing
@@ -426,7 +421,7 @@ class Frame:
                 below = exp.LT(this=exp.column("weight", self.edge(edge)), expression=exp.Literal.number(0))
                 return exp.case().when(below, exp.Literal.number(-1)).else_(exp.Literal.number(1))
             case p.Negative(operand=operand):
-                return exp.Neg(this=exp.paren(self.number(operand)))
+                return exp.Neg(this=exp.paren(self.number(operand), copy=False))
             case p.Arithmetic(operator=operator, left=left, right=right):
                 return self._arithmetic(operator, self.number(left), self.number(right))
             case p.Function(name=name, arguments=arguments):
@@ -442,7 +437,7 @@ class Frame:
     def number(self, value: p.Expression) -> exp.Expr:
         """A value as a double, for arithmetic."""
         resolved = self.value(value)
-        return resolved if is_double(value) else exp.cast(resolved, "DOUBLE")
+        return resolved if is_double(value) else exp.cast(resolved, exp.DataType.Type.DOUBLE, copy=False)
 
     def _outermost(self) -> Frame:
         return self if self.around is None else self.around._outermost()
@@ -461,34 +456,35 @@ class Frame:
         if isinstance(of, p.UnitValue):
             return exp.column(name, self.unit_table(of.unit))
         alias = self.alias("u")
-        table = exp.alias_(exp.to_table("unit"), alias, table=True)
+        table = aliased("unit", alias)
         same = exp.EQ(this=exp.column("id", alias), expression=self._map_value(of))
-        return exp.select(exp.column(name, alias)).from_(table).where(same).subquery()
+        return select_of([exp.column(name, alias)], [table], [same]).subquery(copy=False)
 
     def _map_value(self, value: p.MapValue) -> exp.Expr:
         alias = self.alias("m")
         from_unit = exp.EQ(this=exp.column("source", alias), expression=self.value(value.of))
-        target = exp.select(exp.column("target", alias))
+        target = exp.column("target", alias)
         if value.map == ANALOG:
-            table = exp.alias_(exp.to_table("analogue"), alias, table=True)
+            table = aliased("analogue", alias)
             first = exp.EQ(this=exp.column("rank", alias), expression=exp.Literal.number(1))
-            return target.from_(table).where(from_unit, first, self._to_model(alias, value.model)).subquery()
-        table = exp.alias_(exp.to_table("map"), alias, table=True)
+            where = [from_unit, first, self._to_model(alias, value.model)]
+            return select_of([target], [table], where).subquery(copy=False)
+        table = aliased("map", alias)
         named = exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(value.map))
-        return target.from_(table).where(from_unit, named).subquery()
+        return select_of([target], [table], [from_unit, named]).subquery(copy=False)
 
     def _arithmetic(self, operator: str, left: exp.Expr, right: exp.Expr) -> exp.Expr:
         if operator == "/":
-            right = exp.func("nullif", right, exp.Literal.number(0))
+            right = exp.func("nullif", right, exp.Literal.number(0), copy=False)
         node = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}[operator]
-        return exp.paren(node(this=left, expression=right))
+        return exp.paren(node(this=left, expression=right), copy=False)
 
     def _function(self, name: str, arguments: Sequence[p.Expression]) -> exp.Expr:
         if not arguments:
             return exp.Literal.number(0) if name in ("sum", "number") else exp.null()
         numbers = [self.number(argument) for argument in arguments]
         if name in ("abs", "sign"):
-            return exp.func(name, numbers[0])
+            return exp.func(name, numbers[0], copy=False)
         if name == "sum":
             total = numbers[0]
             for number in numbers[1:]:
@@ -499,7 +495,7 @@ class Frame:
         elif len(numbers) == 1:
             return numbers[0]
         else:
-            result = exp.func("least" if name == "min" else "greatest", *numbers)
+            result = exp.func("least" if name == "min" else "greatest", *numbers, copy=False)
         # LEAST and GREATEST pass over NULL; here one missing value makes the whole missing.
         gaps = [number for number, argument in zip(numbers, arguments, strict=True) if not never_missing(argument)]
         if not gaps:
@@ -514,14 +510,31 @@ class Frame:
             known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
             self.parameters.agreements.append(known)
         alias = self.alias("a")
-        table = exp.alias_(exp.to_table(known.name), alias, table=True)
+        table = aliased(known.name, alias)
         pairs = [
             (f"{side}_{end}", exp.column(end, self.edge(edge)))
             for side, edge in (("left", value.left), ("right", value.right))
             for end in ("source", "target")
         ]
         same = [exp.EQ(this=exp.column(name, alias), expression=column) for name, column in pairs]
-        return exp.select(exp.column("value", alias)).from_(table).where(*same).subquery()
+        return select_of([exp.column("value", alias)], [table], same).subquery(copy=False)
+
+
+def aliased(table: str, alias: str) -> exp.Table:
+    """A table under an alias."""
+    name = exp.TableAlias(this=exp.Identifier(this=alias, quoted=False))
+    return exp.Table(this=exp.Identifier(this=table, quoted=False), alias=name)
+
+
+def select_of(columns: Sequence[exp.Expr], tables: Sequence[exp.Expr], where: Sequence[exp.Expr]) -> exp.Select:
+    """SELECT columns FROM tables WHERE all of the conditions; the expressions are taken, not copied."""
+    select = exp.Select(expressions=list(columns))
+    for i, table in enumerate(tables):
+        if i == 0:
+            select.from_(table, copy=False)
+        else:
+            select.append("joins", exp.Join(this=table, kind="CROSS"))
+    return select.where(*where, copy=False) if where else select
 
 
 _COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
@@ -531,7 +544,7 @@ def _true(condition: exp.Expr) -> exp.Expr:
     """A condition with NULL turned to false."""
     if isinstance(condition, exp.Boolean | exp.Exists):
         return condition
-    return exp.paren(exp.Is(this=exp.paren(condition), expression=exp.true()))
+    return exp.paren(exp.Is(this=exp.paren(condition, copy=False), expression=exp.true()), copy=False)
 
 
 def _number_true(conditions: Sequence[exp.Expr]) -> exp.Expr:

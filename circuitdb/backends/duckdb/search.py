@@ -104,20 +104,20 @@ def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
     parameters = Parameters()
     symmetry = _symmetry(query)
     frame = Frame(models, parameters, query.body).build(symmetry)
-    units = [exp.alias_(frame.unit(unit.name), f"c{i}") for i, unit in enumerate(query.body.units)]
+    units = [exp.alias_(frame.unit(unit.name), f"c{i}", copy=False) for i, unit in enumerate(query.body.units)]
     score = exp.null() if query.score is None else frame.number(query.score)
-    columns = [*units, exp.alias_(score, "score")]
+    columns = [*units, exp.alias_(score, "score", copy=False)]
     order: list[exp.Expr] = []
     if query.order is None and query.score is not None:
         order.append(exp.Ordered(this=exp.column("score"), desc=True, nulls_first=False))
     elif query.order is not None and query.order != "key":
-        columns.append(exp.alias_(frame.value(query.order), "ranking"))
+        columns.append(exp.alias_(frame.value(query.order), "ranking", copy=False))
         order.append(exp.Ordered(this=exp.column("ranking"), desc=query.descending, nulls_first=False))
     down = query.order == "key" and query.descending
     order += [exp.Ordered(this=key, desc=down, nulls_first=False) for key in _keys(query, models, frame)]
-    select = frame.select(*columns).order_by(*order)
+    select = frame.select(*columns).order_by(*order, copy=False)
     if rows is not None:
-        select = select.limit(rows + 1)
+        select = select.limit(rows + 1, copy=False)
     return _compiled(select, parameters)
 
 
@@ -167,7 +167,7 @@ def _symmetry(query: p.Query) -> Symmetry:
 def _compiled(select: exp.Expr, parameters: Parameters) -> Compiled:
     used = {placeholder.name for placeholder in select.find_all(exp.Placeholder)}
     bound = {name: value for name, value in parameters.values.items() if name in used}
-    return Compiled(select.sql("duckdb", pretty=True), bound, tuple(parameters.agreements))
+    return Compiled(select.sql("duckdb", pretty=True, copy=False), bound, tuple(parameters.agreements))
 
 
 def _models(connection: duckdb.DuckDBPyConnection, query: p.Query) -> Models:
@@ -183,10 +183,10 @@ def _matches(
     lists = _lists(connection, query, models, numbers)
     place = {unit.name: i for i, unit in enumerate(units)}
     ends = {(ids[place[edge.source]], ids[place[edge.target]]) for ids in numbers for edge in query.body.edges}
-    edges = _edges(connection, sorted(ends))
     keys = _unit_keys(
         connection, {i for ids in numbers for i in ids} | {i for found in lists for own in found for i in own}
     )
+    edges = _edges(connection, sorted(ends), keys)
     searched = next((i for i, unit in enumerate(units) if unit.model is None), 0)
     counted = [block.unit for block in query.body.counted]
     matches = []
@@ -243,23 +243,29 @@ def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: N
     return table.select(ends).append_column("value", pa.array(values, mask=np.isnan(values)))
 
 
-def _edges(connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]]) -> dict[tuple[int, int, bool], Row]:
+def _edges(
+    connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]], keys: Mapping[int, str]
+) -> dict[tuple[int, int, bool], Row]:
     """Every property of the edges between pairs of units, by the units' ids and whether it is a skip."""
     if not ends:
         return {}
     names = [prop.name for prop in properties(Record.EDGE)]
     columns = ", ".join(f"e.{quoted(name)}" for name in names)
-    connection.register("ends", pa.table({"s": [a for a, _ in ends], "t": [b for _, b in ends]}))
+    sources, targets = (pa.array([pair[end] for pair in ends], pa.int32()) for end in (0, 1))
+    connection.register("ends", pa.table({"s": sources, "t": targets}))
     try:
         rows = connection.execute(
-            f"SELECT e.source, e.target, s.key, t.key, {columns} FROM ends JOIN edge AS e ON e.source = ends.s "
-            "AND e.target = ends.t JOIN unit AS s ON s.id = e.source JOIN unit AS t ON t.id = e.target"
+            f"SELECT e.source, e.target, {columns} FROM ends JOIN edge AS e ON e.source = ends.s AND e.target = ends.t"
         ).fetchall()
     finally:
         connection.unregister("ends")
-    kind = 4 + names.index("kind")
+    kind = 2 + names.index("kind")
     return {
-        (row[0], row[1], row[kind] == EdgeKind.SKIP): dict(zip(["source", "target", *names], row[2:], strict=True))
+        (row[0], row[1], row[kind] == EdgeKind.SKIP): {
+            "source": keys[row[0]],
+            "target": keys[row[1]],
+            **dict(zip(names, row[2:], strict=True)),
+        }
         for row in rows
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -230,6 +230,10 @@ class DuckDBStore:
         from circuitdb.backends.duckdb import search
 
         return search.explain(self, query)
+
+    def session(self) -> AbstractContextManager[object]:
+        """A time in which the file stays open for reading; no process can write it meanwhile."""
+        return self.reading()
 
     def close(self) -> None:
         """Nothing is open between operations."""

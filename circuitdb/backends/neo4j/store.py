@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from circuitdb.backends.base import Analogues, Explanation, Found, Limits, ModelGraph, Progress, Row
@@ -196,6 +197,10 @@ class Neo4jStore:
         from circuitdb.backends.neo4j import search
 
         return search.explain(self, query)
+
+    def session(self) -> AbstractContextManager[object]:
+        """Connections stay open between operations anyway."""
+        return nullcontext()
 
     def close(self) -> None:
         """Release the connections."""

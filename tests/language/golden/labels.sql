@@ -58,9 +58,7 @@ WHERE
       FROM label AS l8
       CROSS JOIN label AS l9
       WHERE
-        (
-          l8.unit_id = e1.source AND l9.unit_id = e1.target
-        ) AND l8.label = l9.label
+        l8.unit_id = e1.source AND l9.unit_id = e1.target AND l8.label = l9.label
     )
     OR EXISTS(
       SELECT
