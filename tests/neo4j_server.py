@@ -96,7 +96,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_configuration(home: Path, port: int, *, read_only: bool = False) -> None:
+def write_configuration(home: Path, port: int, *, read_only: bool = False, page_cache: str = "128m") -> None:
     """Write conf/neo4j.conf of a small local server with passwords."""
     settings = {
         "server.default_listen_address": "127.0.0.1",
@@ -104,7 +104,7 @@ def write_configuration(home: Path, port: int, *, read_only: bool = False) -> No
         "server.bolt.advertised_address": f"127.0.0.1:{port}",
         "server.http.enabled": "false",
         "server.https.enabled": "false",
-        "server.memory.pagecache.size": "128m",
+        "server.memory.pagecache.size": page_cache,
         "db.tx_log.preallocate": "false",
         "db.tx_log.rotation.size": "32m",
         "db.tx_log.rotation.retention_policy": "keep_none",
@@ -129,7 +129,9 @@ def admin(home: Path, folder: Path, *arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def running(home: Path | None = None, *, read_only: bool = False) -> Iterator[Server]:
+def running(
+    home: Path | None = None, *, read_only: bool = False, page_cache: str = "128m"
+) -> Iterator[Server]:
     """Start a server (in `home` where something was imported, else in a new one) and stop it at the end.
 
     Raises
@@ -141,7 +143,7 @@ def running(home: Path | None = None, *, read_only: bool = False) -> Iterator[Se
     if home is None:
         home = Path(tempfile.mkdtemp(prefix="circuitdb-neo4j-"))
     port = free_port()
-    write_configuration(home, port, read_only=read_only)
+    write_configuration(home, port, read_only=read_only, page_cache=page_cache)
     guard = subprocess.Popen(
         [sys.executable, __file__, "guard", str(jars), str(home)], stdin=subprocess.PIPE, start_new_session=True
     )
