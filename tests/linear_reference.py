@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from ingest import tracing
 from ingest.expand import Expansion
 
+_COMPARED = ["source", "target", "kind", "kernel", "kernel_h", "kernel_w", "offset_y", "offset_x"]
 _IDENTITIES = {
     "relu", "relu6", "hardtanh", "hardswish", "silu", "gelu", "leaky_relu", "sigmoid", "hardsigmoid",
     "local_response_norm", "softmax", "clamp",
@@ -120,7 +123,7 @@ class Reference:
         return tensor.movedim(-1, 1) if layer in self.channels_last else tensor
 
     def kernel(self, target: str, unit: int, cell: tuple[int, int] | None) -> dict[str, Tensor]:
-        """How a unit at a cell (the only one where None) depends on each layer directly: [source units, rows, columns]."""
+        """How a unit at a cell (the only one where None) depends on each layer directly: [units, rows, columns]."""
         value = self.map_of(target, self.values[target])
         scalar = value[0, unit] if cell is None else value[0, unit, cell[0], cell[1]]
         names = list(self.leaves)
@@ -138,18 +141,17 @@ def reference(
     added: Mapping[str, Tensor] | None = None,
     channels_last: Sequence[str] = (),
 ) -> Reference:
-    """Run the network made linear. steps: place of each layer among the operations. added: [layer's shape], put on top."""
+    """Run the network made linear. steps: place of each layer among the operations. added: put on top of layers."""
     double = copy.deepcopy(network).eval().double()
     picture = example.double()
     observed = _Observed()
     with torch.no_grad(), observed:
         _run(double, picture, observed)
-    places = {name: step for name, step in steps.items()}
-    extra = {places[name]: value for name, value in (added or {}).items()}
-    linear = _Linear(list(places.values()), observed.real, extra)
+    extra = {steps[name]: value for name, value in (added or {}).items()}
+    linear = _Linear(list(steps.values()), observed.real, extra)
     with linear:
         _run(double, picture, linear)
-    by_name = {step: name for name, step in places.items()}
+    by_name = {step: name for name, step in steps.items()}
     values = {by_name[place]: value for place, value in linear.values.items()}
     leaves = {by_name[place]: leaf for place, leaf in linear.leaves.items()}
     return Reference(values, leaves, frozenset(channels_last))
@@ -173,37 +175,53 @@ def layer_steps(network: nn.Module, example: Tensor, layers: Sequence[str] | Non
 
 @dataclass(frozen=True)
 class Disagreement:
-    """The largest difference between the two ways, relative to the largest weight of its kind."""
+    """The largest difference between the two ways, relative to the largest weight of its kind.
+
+    targets: how many units were compared.
+    """
 
     edges: float
     weight: float
     strength: float
     targets: int
 
+    @property
+    def largest(self) -> float:
+        return max(self.edges, self.weight, self.strength)
+
 
 def disagreement(
-    expansion: Expansion, run: Reference, units_per_layer: int = 2, layers: Sequence[str] | None = None
+    expansion: Expansion,
+    run: Reference,
+    units_per_layer: int | None = None,
+    layers: Sequence[str] | None = None,
 ) -> Disagreement:
-    """Compare the kept edges and the dense rows of some target units of every layer with the gradients."""
+    """Compare the kept edges and the dense rows of target units with the gradients.
+
+    units_per_layer: so many, evenly spread; None takes every one. layers: these targets alone.
+    """
     table = expansion.layers.to_pandas().set_index("name")
-    units = expansion.units.to_pandas()
-    first_row = {name: int(rows.index[0]) for name, rows in units.groupby("layer")}
-    edges = expansion.edges.to_pandas()
-    rows_of = {target: rows for target, rows in edges.groupby("target")}
-    has_inputs = set(expansion.segments["target_layer"].to_pylist())
+    starts = dict(zip(table.index, np.cumsum(table.width) - table.width, strict=True))
+    sources: dict[str, set[str]] = {}
+    for row in expansion.segments.select(["source_layer", "target_layer"]).to_pylist():
+        sources.setdefault(row["target_layer"], set()).add(row["source_layer"])
+    chosen = {
+        name: np.linspace(0, width - 1, min(units_per_layer or width, width)).astype(int)
+        for name, width in table.width.items()
+        if name in sources and (layers is None or name in layers)
+    }
+    rows = pa.array(np.concatenate([starts[name] + units for name, units in chosen.items()]), pa.int32())
+    edges = expansion.edges.select(_COMPARED).filter(pc.is_in(expansion.edges["target"], rows)).to_pandas()
+    rows_of = dict(iter(edges.groupby("target")))
     worst = {"edges": 0.0, "weight": 0.0, "strength": 0.0}
-    count = 0
-    for name, layer in table.iterrows():
-        if name not in has_inputs or (layers is not None and name not in layers):
-            continue
-        for unit in np.linspace(0, layer.width - 1, units_per_layer).astype(int):
-            cell = _middle(run.map_of(str(name), run.values[name]))
-            wanted = run.kernel(str(name), int(unit), cell)
-            found = rows_of.get(first_row[name] + unit)
-            count += 1
-            for key, value in _compare(expansion, table, str(name), int(unit), cell, wanted, found, first_row).items():
-                worst[key] = max(worst[key], value)
-    return Disagreement(**worst, targets=count)
+    for name, units in chosen.items():
+        cell = _middle(run.map_of(name, run.values[name]))
+        for unit in units:
+            wanted = run.kernel(name, int(unit), cell)
+            found = rows_of.get(starts[name] + unit)
+            differences = _compare(expansion, table, name, int(unit), cell, wanted, found, starts, sources[name])
+            worst = {key: max(worst[key], differences[key]) for key in worst}
+    return Disagreement(**worst, targets=len(rows))
 
 
 def _middle(value: Tensor) -> tuple[int, int] | None:
@@ -219,9 +237,9 @@ def _compare(
     wanted: dict[str, Tensor],
     found: pd.DataFrame | None,
     first_row: dict[str, int],
+    sources: set[str],
 ) -> dict[str, float]:
     worst = {"edges": 0.0, "weight": 0.0, "strength": 0.0}
-    sources = set(expansion.segments.to_pandas().query("target_layer == @target").source_layer)
     assert set(wanted) <= sources, f"{target} reads {sorted(wanted)}, not {sorted(sources)}"
     unread = [name for name in sources - set(wanted) if (name, target) in expansion.dense]
     assert not any(expansion.dense[name, target].strength[unit].any() for name in unread), f"{target} reads too much"
@@ -245,9 +263,8 @@ def _compare(
                 difference = abs(got.sum() - kernel.sum())
             else:
                 height, width = kernel.shape
-                assert y >= 0 and x >= 0 and y + height <= got.shape[0] and x + width <= got.shape[1], (
-                    f"{source} -> {target} does not fit into the map, so that nothing can be compared"
-                )
+                fits = 0 <= y <= got.shape[0] - height and 0 <= x <= got.shape[1] - width
+                assert fits, f"{source} -> {target} does not fit into the map, so that nothing can be compared"
                 rest = got.copy()
                 rest[y : y + height, x : x + width] -= kernel
                 difference = np.abs(rest).max()
