@@ -129,9 +129,7 @@ def admin(home: Path, folder: Path, *arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def running(
-    home: Path | None = None, *, read_only: bool = False, page_cache: str = "128m"
-) -> Iterator[Server]:
+def running(home: Path | None = None, *, read_only: bool = False, page_cache: str = "128m") -> Iterator[Server]:
     """Start a server (in `home` where something was imported, else in a new one) and stop it at the end.
 
     Raises
