@@ -106,8 +106,12 @@ def _trunk(trace: Trace, steps: Sequence[Step]) -> tuple[list[int], str]:
     for index in live:
         if index > flat and head.intersection(steps[index].inputs):
             head.add(index)
+    if steps[flat].refusal is None:
+        _refuse(steps, sorted(head))
     plain = all(
-        isinstance(steps[i].action, Convolve | Scale | Pass) and set(steps[i].inputs) <= head | set(steps[flat].inputs)
+        isinstance(steps[i].action, Convolve | Scale | Pass)
+        and steps[i].node.operation != "conv2d"
+        and set(steps[i].inputs) <= head | set(steps[flat].inputs)
         for i in head
     )
     if not plain or not head.issuperset(trace.outputs):

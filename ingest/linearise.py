@@ -174,6 +174,9 @@ def _convolution(node: Node, read: Sequence[Step]) -> Step:
         before = ((size[0] - 1) * dilation[0] // 2, (size[1] - 1) * dilation[1] // 2)
     else:
         before = (0, 0) if padding == "valid" else pair(padding)
+    if source.cells == (1, 1) and source.y.stride == 0 and node.shape[2:] == (1, 1):  # only one entry sees the cell
+        y0, x0 = before[0] // dilation[0], before[1] // dilation[1]
+        weight, size, before = weight[:, :, y0 : y0 + 1, x0 : x0 + 1], (1, 1), (0, 0)
     action = Convolve(weight, bias, stride, before, dilation, groups)
     y = source.y.window(size[0], stride[0], before[0], dilation[0])
     x = source.x.window(size[1], stride[1], before[1], dilation[1])

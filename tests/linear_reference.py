@@ -44,6 +44,8 @@ class _Linear(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if func.__name__ == "detach":  # the recorder's own
+            return func(*args, **(kwargs or {}))
         place = self.here()
         result = self._linear(func.__name__, func, args, dict(kwargs or {}), place)
         if isinstance(result, Tensor) and any(result is argument for argument in args):
