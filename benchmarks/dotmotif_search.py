@@ -25,7 +25,7 @@ def rows(questions: Sequence[Question]) -> list[Row]:
     try:
         import dotmotif  # noqa: F401
     except ImportError as error:
-        return [Row("not measured", f"DotMotif cannot be imported: {error} (extra `bench`)")]
+        return [Row("not measured", f"DotMotif cannot be imported: {error} (pip install dotmotif)")]
     table = []
     for path, model, search in questions:
         if not search.dotmotif:

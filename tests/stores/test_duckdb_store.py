@@ -540,9 +540,14 @@ def test_what_is_wrong_is_refused_with_its_place(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_edges_within_a_depth_and_a_skip_beside_an_edge_are_taken() -> None:
-    graph = graph_of({"a": 2, "b": 1}, [("a:0", "a:1", 1.0), ("a:0", "b:0", 1.0)], skips=[("a:0", "b:0", -1.0)])
-    assert checked(graph).edges["kind"].to_pylist() == [EdgeKind.EXCITES, EdgeKind.EXCITES, EdgeKind.SKIP]
+def test_an_edge_within_a_depth_is_refused() -> None:
+    with pytest.raises(InputError, match="edges run from a lower to a higher depth"):
+        checked(graph_of({"a": 2, "b": 1}, [("a:0", "a:1", 1.0)]))
+
+
+def test_a_skip_beside_an_edge_is_taken() -> None:
+    graph = graph_of({"a": 1, "b": 1}, [("a:0", "b:0", 1.0)], skips=[("a:0", "b:0", -1.0)])
+    assert checked(graph).edges["kind"].to_pylist() == [EdgeKind.EXCITES, EdgeKind.SKIP]
 
 
 def test_a_weight_of_zero_excites() -> None:
