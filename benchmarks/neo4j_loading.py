@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.table import Row
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.graph import Record, properties
@@ -105,6 +106,29 @@ def server(address: str | None) -> Iterator[str]:
         yield started.address
 
 
+def measured(edges_wanted: int, rounds: int, address: str | None) -> Iterator[tuple[str, float, float, float]]:
+    """For each kind of edge its title, and edges a second: the plain way, the store's sending, the store's `write`."""
+    scalars = tuple(p.name for p in properties(Record.EDGE) if p.type in ("real", "integer") and "kernel" not in p.name)
+    cases = {"10 numbers": (TEN_NUMBERS, 0), f"{len(scalars) + 2} numbers, 3x3 kernel": (scalars, 3)}
+    with server(address) as running, contextlib.closing(Neo4jStore(running)) as store:
+        warm = random_model(5_000, TEN_NUMBERS, 0)
+        load_plainly(store, warm)
+        load_by_store(store, warm)
+        for title, (names, kernel_side) in cases.items():
+            graph = random_model(edges_wanted, names, kernel_side)
+            times = [(load_plainly(store, graph), *load_by_store(store, graph)) for _ in range(rounds)]
+            plain, edges, whole = (edges_wanted / min(column) for column in zip(*times, strict=True))
+            yield title, plain, edges, whole
+
+
+def rows() -> list[Row]:
+    """Rows of the table of all benchmarks."""
+    return [
+        Row(title, f"{edges:,.0f}/s", f"SET e = r {plain:,.0f}/s", f"{edges / plain:.2f}×", "≥ 2×", edges >= 2 * plain)
+        for title, plain, edges, _ in measured(100_000, 3, None)
+    ]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,18 +136,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--address")
     options = parser.parse_args()
-    scalars = tuple(p.name for p in properties(Record.EDGE) if p.type in ("real", "integer") and "kernel" not in p.name)
-    cases = {"10 numbers": (TEN_NUMBERS, 0), f"{len(scalars) + 2} numbers, 3x3 kernel": (scalars, 3)}
     print(f"{options.edges:,} edges; per second {'SET e = r':>10} {'edges':>10} {'ratio':>6} {'whole':>10}")
-    with server(options.address) as address, contextlib.closing(Neo4jStore(address)) as store:
-        warm = random_model(5_000, TEN_NUMBERS, 0)
-        load_plainly(store, warm)
-        load_by_store(store, warm)
-        for title, (names, kernel_side) in cases.items():
-            graph = random_model(options.edges, names, kernel_side)
-            times = [(load_plainly(store, graph), *load_by_store(store, graph)) for _ in range(options.rounds)]
-            plain, edges, whole = (options.edges / min(column) for column in zip(*times, strict=True))
-            print(f"{title:28} {plain:>10,.0f} {edges:>10,.0f} {edges / plain:>6.2f} {whole:>10,.0f}", flush=True)
+    for title, plain, edges, whole in measured(options.edges, options.rounds, options.address):
+        print(f"{title:28} {plain:>10,.0f} {edges:>10,.0f} {edges / plain:>6.2f} {whole:>10,.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from circuitdb.backends import open_store
-from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row, Store
+from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row
 from circuitdb.backends.duckdb.emitter import Models
 from circuitdb.backends.duckdb.search import page_sql
 from circuitdb.backends.neo4j.search import page_cypher
@@ -33,62 +30,12 @@ from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
 from circuitdb.reports.exchange import document_text, read_document, write_document
 from circuitdb.transfer import Copied, canonical, model_names, push
+from circuitdb.units import Unit
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
 _MOST_ROWS = 2**31 - 1
 _MOST_SECONDS = 1e6
-
-
-class Unit:
-    """One unit: its properties as a mapping in `properties`, its edges through `inputs` and `outputs`."""
-
-    def __init__(self, key: str, record: Row, store: Store) -> None:
-        self.key = key
-        self.labels: list[Row] = record["labels"]
-        self.maps: list[Row] = record["maps"]
-        self.families: list[Row] = record["families"]
-        self.analogues: list[Row] = record["analogues"]
-        self.properties = {name: value for name, value in record.items() if name not in _UNIT_LISTS}
-        self._store = store
-
-    def __repr__(self) -> str:
-        labels = ", ".join(row["label"] for row in self.labels)
-        return f"Unit({self.key!r}{': ' + labels if labels else ''})"
-
-    def inputs(self, top: int | None = None) -> list[Row]:
-        """The unit's incoming edges, strongest first; flat rows that `pandas.DataFrame` takes."""
-        return self._store.edges(self.key, "in", top)
-
-    def outputs(self, top: int | None = None) -> list[Row]:
-        """The unit's outgoing edges, strongest first; flat rows that `pandas.DataFrame` takes."""
-        return self._store.edges(self.key, "out", top)
-
-    def kernel(self, source: str) -> npt.NDArray[np.float64]:
-        """The kernel [y, x] of the kept edge from `source` into this unit.
-
-        Raises
-        ------
-        InputError
-            If no such edge is kept, or it has no kernel.
-        """
-        for edge in self.inputs():
-            if edge["source"] == source and edge["kind"] != "SKIP":
-                kernel = edge_kernel(edge)
-                if kernel is None:
-                    raise InputError(f"the edge from {source} to {self.key} has no kernel")
-                return kernel
-        raise InputError(f"no edge from {source} to {self.key} is kept")
-
-
-_UNIT_LISTS = ("labels", "maps", "families", "analogues")
-
-
-def edge_kernel(edge: Mapping[str, Any]) -> npt.NDArray[np.float64] | None:
-    """The kernel [y, x] of an edge's row, or None where it has none."""
-    if edge.get("kernel") is None:
-        return None
-    return np.asarray(edge["kernel"], dtype=np.float64).reshape(edge["kernel_h"], edge["kernel_w"])
 
 
 class Database:

@@ -108,9 +108,10 @@ def expand(
             present.append(layer)
             for segment, mask in _kept_inputs(segments, rule):
                 blocks = kernel_blocks(segment, steps[segment.target], steps[segment.source]) if dense else ()
-                kernels = tuple(kernels_of(segment, mask | _outputs_of_segment(segment, rule)))
+                outputs = kept_out(rule, np.ascontiguousarray(segment.strength.T))
+                kernels = tuple(kernels_of(segment, mask if outputs is None else mask | outputs.T))
                 bare = replace(segment, blocks=())
-                candidates.append(_Candidates(bare, mask, kernels, hashing.of(segment), tuple(blocks)))
+                candidates.append(_Candidates(bare, mask, outputs, kernels, hashing.of(segment), tuple(blocks)))
             if progress is not None:
                 progress("expanding", len(present), len(reading.layers))
         if not present:
@@ -142,11 +143,13 @@ def expand(
 class _Candidates:
     """A segment without its blocks, and the kernels of all pairs that the keep rule may yet keep.
 
-    mask: [target, source], what it keeps as inputs.
+    inputs: [target, source], what it keeps as inputs. outputs: [source, target], what it would keep as outputs if the
+    source had no other targets, which is no less than it will keep.
     """
 
     segment: Segment
-    mask: Mask
+    inputs: Mask
+    outputs: Mask | None
     kernels: tuple[Kernels, ...]
     sha256: Future[str]
     blocks: tuple[KernelBlock, ...]
@@ -224,24 +227,20 @@ def _kept_inputs(segments: Sequence[Segment], rule: KeepRule) -> Iterator[tuple[
             yield from zip(some, np.split(mask, ends[:-1], axis=1), strict=True)
 
 
-def _outputs_of_segment(segment: Segment, rule: KeepRule) -> Mask:
-    """What the rule may keep as outputs once the source's other targets are known: no more than without them."""
-    mask = kept_out(rule, np.ascontiguousarray(segment.strength.T))
-    return np.zeros(segment.strength.shape, dtype=np.bool_) if mask is None else mask.T
-
-
 def _kept(candidates: Sequence[_Candidates], rule: KeepRule) -> list[KeptSegment]:
     """What the rule keeps, all targets of every source known."""
-    masks = [part.mask for part in candidates]
-    sources = {(part.segment.source, part.segment.skip): None for part in candidates}
-    for source, skip in sources:
-        places = [i for i, part in enumerate(candidates) if (part.segment.source, part.segment.skip) == (source, skip)]
-        outputs = kept_out(rule, np.concatenate([candidates[i].segment.strength.T for i in places], axis=1))
-        if outputs is None:
-            continue
-        ends = np.cumsum([len(masks[i]) for i in places])
-        for i, mask in zip(places, np.split(outputs, ends[:-1], axis=1), strict=True):
-            masks[i] = masks[i] | mask.T
+    by_source: dict[tuple[int, bool], list[int]] = {}
+    for place, part in enumerate(candidates):
+        by_source.setdefault((part.segment.source, part.segment.skip), []).append(place)
+    masks = [part.inputs for part in candidates]
+    for places in by_source.values():
+        outputs = candidates[places[0]].outputs
+        if len(places) > 1:
+            outputs = kept_out(rule, np.concatenate([candidates[i].segment.strength.T for i in places], axis=1))
+        if outputs is not None:
+            ends = np.cumsum([len(masks[i]) for i in places])
+            for i, mask in zip(places, np.split(outputs, ends[:-1], axis=1), strict=True):
+                masks[i] = masks[i] | mask.T
     return [
         KeptSegment(part.segment, mask, tuple(some.among(mask) for some in part.kernels), part.sha256, part.blocks)
         for part, mask in zip(candidates, masks, strict=True)

@@ -7,7 +7,7 @@ columns (circuitdb/graph.py), in the form in which a `ModelGraph` takes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -143,17 +143,17 @@ def edge_table(layers: Sequence[ExpandedLayer], kept: Sequence[KeptSegment]) -> 
     starts = _starts(layers)
     by_index = {layer.step.index: layer.step for layer in layers}
     share, rank_in, rank_out = _standing(kept)
-    parts = []
+    work = []
     for place, part in enumerate(kept):
         at = 0
         for kernels in part.kernels:
             some = slice(at, at + len(kernels.targets))
             at += len(kernels.targets)
             standing = {"share": share[place][some], "rank_in": rank_in[place][some], "rank_out": rank_out[place][some]}
-            parts.append(_edges(part.segment, kernels, by_index, starts, standing))
-    if not parts:
-        parts = [_edges_of_none()]
-    return pa.concat_tables(parts).combine_chunks()
+            work.append((part.segment, kernels, by_index, starts, standing))
+    with ThreadPoolExecutor() as threads:  # measuring is arithmetic on arrays, which leaves the interpreter free
+        parts = list(threads.map(lambda arguments: _edges(*arguments), work))
+    return pa.concat_tables(parts or [_edges_of_none()]).combine_chunks()
 
 
 def _starts(layers: Sequence[ExpandedLayer]) -> dict[int, int]:

@@ -13,7 +13,8 @@ import pytest
 import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.circuits import short_names
-from circuitdb.database import Database, edge_kernel
+from circuitdb.database import Database
+from circuitdb.units import edge_kernel
 from tests.graphs import graph_of, random_graph, toy_graph
 
 CROSSED = "find { left +> l +> both; right +> r +> both; left -| r; right -| l }"

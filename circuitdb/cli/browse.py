@@ -20,7 +20,8 @@ from circuitdb.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from circuitdb.database import Database, Unit
+    from circuitdb.database import Database
+    from circuitdb.units import Unit
 
 Row = Mapping[str, Any]
 _WIDEST_FIGURE = 100
@@ -193,8 +194,8 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
     import numpy as np
 
     from circuitdb.circuits import short_name
-    from circuitdb.database import edge_kernel
     from circuitdb.terminal import Drawing, draw_kernels
+    from circuitdb.units import edge_kernel
 
     console.print()
     if not edges:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters, select_of
-from circuitdb.pattern.counting import Term
+from circuitdb.pattern.counting import Factor, Term
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,18 @@ def term_sql(term: Term, models: Models, parameters: Parameters) -> exp.Select:
     for name, step in steps:
         query = query.with_(exp.TableAlias(this=exp.Identifier(this=name)), as_=step, copy=False)
     return query
+
+
+def factor_sql(factor: Factor, models: Models, parameters: Parameters) -> tuple[exp.Select, list[int]]:
+    """The SELECT of a factor's rows, and for each of its units which of the columns holds it.
+
+    The columns stand in the order of their text, so that factors that differ only by their units have one SELECT.
+    """
+    frame = Frame(models, parameters, factor.body).build(different=())
+    columns = [frame.unit(unit) for unit in factor.units]
+    order = sorted(range(len(columns)), key=lambda i: columns[i].sql())
+    select = frame.select(*(exp.alias_(columns[i], f"c{place}", copy=False) for place, i in enumerate(order)))
+    return select, [order.index(i) for i in range(len(columns))]
 
 
 def _summed_out(joined: list[_Table], kept: tuple[str, ...], columns: dict[str, str]) -> exp.Select:

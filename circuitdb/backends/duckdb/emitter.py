@@ -7,11 +7,12 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from circuitdb.backends.duckdb.joins import DEGREE, WIDTH, Relation, joined
 from circuitdb.backends.duckdb.schema import folded
 from circuitdb.graph import EdgeKind
 from circuitdb.pattern import model as p
@@ -60,8 +61,9 @@ class Frame:
     parameters: Parameters
     body: p.Body
     around: Frame | None = None
-    tables: list[exp.Expr] = field(default_factory=list)
+    tables: list[exp.Table] = field(default_factory=list)
     where: list[exp.Expr] = field(default_factory=list)
+    _places: dict[str, dict[str, exp.Expr]] = field(default_factory=dict)
     _columns: dict[str, exp.Expr] = field(default_factory=dict)
     _unit_tables: dict[str, str] = field(default_factory=dict)
     _edges: dict[str, str] = field(default_factory=dict)
@@ -111,19 +113,27 @@ class Frame:
         alias = self.alias("u")
         self._unit_tables[name] = alias
         self._add_table("unit", alias)
-        self.where.append(exp.EQ(this=exp.column("id", alias), expression=self.unit(name)))
+        self._place(name, alias, "id")
         return alias
 
     def _add_table(self, table: str, alias: str) -> None:
         self.tables.append(aliased(table, alias))
 
-    def _place(self, unit: str, column: exp.Expr) -> None:
-        """Let a column stand for a unit, or equal what does already."""
-        own = any(unit == known.name for known in self.body.units)
-        if own and unit not in self._columns:
-            self._columns[unit] = column
+    def add_rows(self, table: str, columns: Mapping[str, str]) -> None:
+        """Keep to the rows of a table, whose columns hold units."""
+        self._add_table(table, table)
+        for unit, column in columns.items():
+            self._place(unit, table, column)
+
+    def _place(self, unit: str, alias: str, name: str) -> None:
+        """Let a column stand for a unit, beside those that do already."""
+        column = exp.column(name, alias)
+        here = self._places.setdefault(alias, {})
+        if all(unit != known.name for known in self.body.units) or unit in here:
+            self.where.append(exp.EQ(this=column, expression=here[unit].copy() if unit in here else self.unit(unit)))
         else:
-            self.where.append(exp.EQ(this=column, expression=self.unit(unit)))
+            here[unit] = column
+            self._columns.setdefault(unit, column)
 
     # the body
 
@@ -137,7 +147,7 @@ class Frame:
             if unit.name not in self._columns:
                 alias = self.alias("u")
                 self._add_table("unit", alias)
-                self._columns[unit.name] = exp.column("id", alias)
+                self._place(unit.name, alias, "id")
                 self._unit_tables[unit.name] = alias
         self._keep_to_models()
         for unit in self.body.units:
@@ -164,22 +174,35 @@ class Frame:
 
     def select(self, *columns: exp.Expr) -> exp.Select:
         """The SELECT of the body."""
-        return select_of(columns, self.tables, self.where)
+        return self._select_from(self.tables, self.where, columns)
 
     def fulfilled(self, body: p.Body) -> exp.Expr:
         """Whether an inner body can be fulfilled; never NULL."""
         inner = Frame(self.models, self.parameters, body, self).build()
         # Tables that nothing joins are asked for one by one: DuckDB would multiply them.
-        alone, parts = inner.parts()
+        alone, parts = inner._parts()
         conditions = [_true(condition) for condition in alone]
         for tables, where in parts:
-            conditions.append(exp.Exists(this=select_of([exp.Literal.number(1)], tables, where)))
+            conditions.append(exp.Exists(this=inner._select_from(tables, where, [exp.Literal.number(1)])))
         if len(conditions) == 1:
             return conditions[0]
         return exp.paren(exp.and_(*conditions, copy=False), copy=False) if conditions else exp.true()
 
-    def parts(self) -> tuple[list[exp.Expr], list[tuple[list[exp.Expr], list[exp.Expr]]]]:
-        """Conditions on no table of the body, and the tables in groups that conditions join, with these."""
+    def _select_from(
+        self, tables: Sequence[exp.Table], where: Sequence[exp.Expr], columns: Sequence[exp.Expr]
+    ) -> exp.Select:
+        own = {table.alias for table in tables}
+        factors = dict.fromkeys(own, 1.0)
+        for condition in where:
+            named = _aliases(condition, own)
+            if len(named) == 1:
+                factors[named.pop()] *= _part_of(condition)
+        select = joined([Relation(t, self._places.get(t.alias, {}), _PARTS[t.name] * factors[t.alias]) for t in tables])
+        select.set("expressions", list(columns))
+        return select.where(*where, copy=False) if where else select
+
+    def _parts(self) -> tuple[list[exp.Expr], list[tuple[list[exp.Table], list[exp.Expr]]]]:
+        """Conditions on no table of the body, and the tables in groups that units or conditions join, with these."""
         group = {table.alias: table.alias for table in self.tables}
 
         def root(alias: str) -> str:
@@ -187,11 +210,15 @@ class Frame:
                 alias = group[alias]
             return alias
 
-        named = [{c.table for c in condition.find_all(exp.Column)} & set(group) for condition in self.where]
-        for first, *others in map(sorted, filter(None, named)):
+        named = [_aliases(condition, set(group)) for condition in self.where]
+        sharing: dict[str, list[str]] = {}
+        for alias, places in self._places.items():
+            for unit in places:
+                sharing.setdefault(unit, []).append(alias)
+        for first, *others in [*map(sorted, filter(None, named)), *sharing.values()]:
             for other in others:
                 group[root(other)] = root(first)
-        parts: dict[str, tuple[list[exp.Expr], list[exp.Expr]]] = {}
+        parts: dict[str, tuple[list[exp.Table], list[exp.Expr]]] = {}
         for table in self.tables:
             parts.setdefault(root(table.alias), ([], []))[0].append(table)
         for condition, aliases in zip(self.where, named, strict=True):
@@ -231,8 +258,8 @@ class Frame:
         else:
             wanted = EdgeKind.EXCITES if edge.sign == "excites" else EdgeKind.INHIBITS
             self.where.append(exp.EQ(this=kind, expression=exp.Literal.string(wanted.value)))
-        self._place(edge.source, exp.column("source", alias))
-        self._place(edge.target, exp.column("target", alias))
+        self._place(edge.source, alias, "source")
+        self._place(edge.target, alias, "target")
 
     def _add_row(self, row: p.MapRow) -> None:
         alias = self.alias("m")
@@ -244,8 +271,8 @@ class Frame:
         else:
             self._add_table("map", alias)
             self.where.append(exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(row.map)))
-        self._place(row.source, exp.column("source", alias))
-        self._place(row.target, exp.column("target", alias))
+        self._place(row.source, alias, "source")
+        self._place(row.target, alias, "target")
 
     def _to_model(self, alias: str, model: str | None) -> exp.Expr:
         model_id = self.models.ids.get(model or "", -1)
@@ -535,6 +562,32 @@ def select_of(columns: Sequence[exp.Expr], tables: Sequence[exp.Expr], where: Se
         else:
             select.append("joins", exp.Join(this=table, kind="CROSS"))
     return select.where(*where, copy=False) if where else select
+
+
+_PARTS = {"edge": DEGREE / WIDTH, "map": 0.5 / WIDTH, "analogue": 1 / WIDTH, "unit": 1.0, "page": 0.0}
+"""Of all assignments of its units, the part that has a row in a table."""
+
+
+def _part_of(condition: exp.Expr) -> float:
+    """A guess at the part of a table's rows that a condition leaves."""
+    match condition:
+        case exp.EQ(this=exp.Column() as column):
+            known = {"kind": 0.5, "model_id": 1.0, "target_model_id": 1.0, "map": 1.0}
+            return known.get(column.name, 1 / WIDTH if isinstance(condition.expression, exp.Column) else 0.05)
+        case exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
+            return 0.3
+        case exp.In():
+            return 0.2
+        case exp.Exists():
+            return 0.1
+        case exp.NEQ() | exp.Not():
+            return 0.9
+    return 0.5
+
+
+def _aliases(condition: exp.Expr, own: Set[str]) -> set[str]:
+    """Which of these tables a condition names."""
+    return {column.table for column in condition.find_all(exp.Column)} & own
 
 
 _COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}

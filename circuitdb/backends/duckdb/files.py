@@ -28,6 +28,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 """Nothing is fetched or loaded behind the user's back."""
 
+_ORDER_OF_JOINS = {"disabled_optimizers": "join_order"}
+"""Joins are made in the order in which they are written: `joins.py` sees the circles of a pattern, DuckDB does not."""
+
 
 @contextmanager
 def reading(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -44,7 +47,7 @@ def reading(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnecti
     """
     require(path)
     with _sentences(path):
-        connection = _connect(path, wait_seconds, read_only=True, config=_CONFIG)
+        connection = _connect(path, wait_seconds, read_only=True, config=_CONFIG | _ORDER_OF_JOINS)
         try:
             _check_version(connection, path)
             yield connection

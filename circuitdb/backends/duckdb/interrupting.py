@@ -6,17 +6,28 @@ waits for it, interrupts the connection when a signal comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
+
+Result = TypeVar("Result")
 
 
 def fetch_all(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
-    """All rows of a statement.
+    """All rows of a statement. Errors as for `fetch_integers`."""
+    return _run(connection, lambda: connection.execute(sql, dict(parameters)).fetchall())
+
+
+def fetch_integers(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]
+) -> list[npt.NDArray[np.int64]]:
+    """The columns of a statement that brings integers.
 
     Raises
     ------
@@ -25,10 +36,15 @@ def fetch_all(
     duckdb.InterruptException
         If another thread interrupts the connection.
     """
+    columns = _run(connection, lambda: connection.execute(sql, dict(parameters)).fetchnumpy())
+    return [np.asarray(column, dtype=np.int64) for column in columns.values()]
+
+
+def _run(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:
     with ThreadPoolExecutor(max_workers=1) as thread:
-        rows = thread.submit(lambda: connection.execute(sql, dict(parameters)).fetchall())
+        result = thread.submit(work)
         try:
-            return rows.result()
+            return result.result()
         except KeyboardInterrupt:
             connection.interrupt()
             raise

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
-from circuitdb.backends.duckdb.counting import term_sql
+from circuitdb.backends.duckdb import algebra
+from circuitdb.backends.duckdb.counting import factor_sql, term_sql
 from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters
-from circuitdb.backends.duckdb.interrupting import fetch_all
+from circuitdb.backends.duckdb.interrupting import Result, fetch_all, fetch_integers
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record, properties
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import KernelColumns, NeededAgreement, agreement_of_edges
-from circuitdb.pattern.counting import count_plan, plan_text
+from circuitdb.pattern.counting import Term, count_plan, plan_text
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
@@ -61,8 +63,8 @@ def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
         truncated = limits.rows is not None and len(rows) > limits.rows
         total = len(rows) if not truncated else None
         if truncated:
-            with _bounded(connection, _SECONDS_FOR_TOTAL):
-                total = _counted(connection, models, query)
+            with _bounded(connection, _SECONDS_FOR_TOTAL) as late:
+                total = _counted(connection, models, query, late)
     seconds = time.perf_counter() - started
     return Found(matches, truncated, seconds, "rows" if truncated else None, total)
 
@@ -78,8 +80,8 @@ def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
     with store.reading() as connection:
         models = _models(connection, query)
         _limit_memory(connection, limits)
-        with _bounded(connection, limits.seconds):
-            total = _counted(connection, models, query)
+        with _bounded(connection, limits.seconds) as stopped:
+            total = _counted(connection, models, query, stopped)
         if total is None:
             raise CircuitdbError(
                 f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds"
@@ -93,8 +95,12 @@ def explain(store: DuckDBStore, query: p.Query) -> Explanation:
         models = _models(connection, query)
     page = page_sql(query, models, query.limit)
     plan = count_plan(query.body, _symmetry(query))
-    statements = [compiled.sql for _, compiled in count_sql(query, models)[0]]
-    counting = "\n\n".join([plan_text(plan) if plan is not None else "list and count", *statements])
+    if plan is None:
+        counting = f"list and count\n\n{_listed(query, models).sql}"
+    else:
+        way = "with sparse matrices, or where numbers grow too large by" if all(map(algebra.fits, plan.terms)) else "by"
+        statements = [_term(term, alone).sql for alone in _one_by_one(models) for term in plan.terms]
+        counting = "\n\n".join([plan_text(plan), way, *statements])
     rows = [{"predicate": text, "evaluated": "in the store"} for text in predicates(query.body)]
     return Explanation(page.sql, page.parameters, rows, counting)
 
@@ -131,33 +137,67 @@ def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expr]:
         yield exp.column(f"c{i}")
 
 
-def count_sql(query: p.Query, models: Models) -> tuple[list[tuple[int, Compiled]], int]:
-    """The SQL of a count: statements with coefficients, and the number to divide their sum by."""
-    symmetry = _symmetry(query)
-    plan = count_plan(query.body, symmetry)
-    if plan is None:
-        parameters = Parameters()
-        frame = Frame(models, parameters, query.body).build(symmetry)
-        return [(1, _compiled(frame.select(exp.Count(this=exp.Star())), parameters))], 1
-    statements = []
+def _listed(query: p.Query, models: Models) -> Compiled:
+    """The SQL of a count that lists the circuits."""
+    parameters = Parameters()
+    frame = Frame(models, parameters, query.body).build(_symmetry(query))
+    return _compiled(frame.select(exp.Count(this=exp.Star())), parameters)
+
+
+def _one_by_one(models: Models) -> Iterator[Models]:
+    """Each of the models searched alone, as counting by a plan does."""
     for model in models.searched:
-        alone = replace(models, searched=(model,), everything=len(models.ids) == 1)
-        for term in plan.terms:
-            parameters = Parameters()
-            statements.append((term.coefficient, _compiled(term_sql(term, alone, parameters), parameters)))
-    return statements, plan.symmetries
+        yield replace(models, searched=(model,), everything=len(models.ids) == 1)
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, models: Models, query: p.Query) -> int | None:
-    """How many circuits there are; None if the connection is interrupted."""
-    statements, divisor = count_sql(query, models)
+def _term(term: Term, models: Models) -> Compiled:
+    parameters = Parameters()
+    return _compiled(term_sql(term, models, parameters), parameters)
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection, models: Models, query: p.Query, stopped: threading.Event
+) -> int | None:
+    """How many circuits there are; None if the time is up."""
+    plan = count_plan(query.body, _symmetry(query))
+    if plan is None:
+        rows = _fetch(connection, models, _listed(query, models))
+        return int(rows[0][0]) if rows else None
     total = 0
-    for coefficient, compiled in statements:
-        rows = _fetch(connection, models, compiled)
-        if not rows:
-            return None
-        total += coefficient * int(rows[0][0])
-    return total // divisor
+    for alone in _one_by_one(models):
+        known: dict[str, list[npt.NDArray[np.int64]]] = {}
+        for term in plan.terms:
+            number = _multiplied(connection, alone, term, known, stopped) if algebra.fits(term) else None
+            if number is None and not stopped.is_set():
+                rows = _fetch(connection, alone, _term(term, alone))
+                number = int(rows[0][0]) if rows else None
+            if number is None:
+                return None
+            total += term.coefficient * number
+    return total // plan.symmetries
+
+
+def _multiplied(
+    connection: duckdb.DuckDBPyConnection,
+    models: Models,
+    term: Term,
+    known: dict[str, list[npt.NDArray[np.int64]]],
+    stopped: threading.Event,
+) -> int | None:
+    """A term counted with sparse matrices; `known`: rows fetched already, by their SQL."""
+    rows = []
+    for factor in term.factors:
+        parameters = Parameters()
+        select, places = factor_sql(factor, models, parameters)
+        compiled = _compiled(select, parameters)
+        key = repr((compiled.sql, compiled.parameters, compiled.agreements))
+        if key not in known:
+            columns = _fetch_by(fetch_integers, connection, models, compiled)
+            if columns is None:
+                return None
+            known[key] = columns
+        rows.append([known[key][place] for place in places])
+    return algebra.assignments(term, rows, lambda: not stopped.is_set())
 
 
 def _symmetry(query: p.Query) -> Symmetry:
@@ -210,9 +250,7 @@ def _lists(
     frame = Frame(models, parameters, query.body).build()
     names = [f"c{i}" for i in range(len(query.body.units))]
     page = pa.table({"place": range(len(numbers)), **{n: [ids[i] for ids in numbers] for i, n in enumerate(names)}})
-    for name, unit in zip(names, query.body.units, strict=True):
-        frame.where.append(exp.EQ(this=exp.column(name, "page"), expression=frame.unit(unit.name)))
-    frame.tables.insert(0, exp.to_table("page"))
+    frame.add_rows("page", {unit.name: name for name, unit in zip(names, query.body.units, strict=True)})
     lists = [frame.units_of(counted) for counted in query.body.counted]
     compiled = _compiled(frame.select(exp.column("place", "page"), *lists), parameters)
     connection.register("page", page)
@@ -282,12 +320,22 @@ def _limit_memory(connection: duckdb.DuckDBPyConnection, limits: Limits) -> None
 
 def _fetch(connection: duckdb.DuckDBPyConnection, models: Models, compiled: Compiled) -> list[tuple[Any, ...]]:
     """All rows; none if the connection is interrupted."""
+    return _fetch_by(fetch_all, connection, models, compiled) or []
+
+
+def _fetch_by(
+    fetch: Callable[[duckdb.DuckDBPyConnection, str, Mapping[str, object]], Result],
+    connection: duckdb.DuckDBPyConnection,
+    models: Models,
+    compiled: Compiled,
+) -> Result | None:
+    """What a statement brings; None if the connection is interrupted."""
     try:
         for needed in compiled.agreements:
             connection.register(needed.name, _agreements(connection, models, needed))
-        return fetch_all(connection, compiled.sql, compiled.parameters)
+        return fetch(connection, compiled.sql, compiled.parameters)
     except duckdb.InterruptException:
-        return []
+        return None
     except duckdb.OutOfMemoryException:
         raise CircuitdbError(
             "the search needs more memory than it may take; set a threshold, as `every edge where share > 0.01`"

@@ -15,16 +15,18 @@ SELECT
     )
   ) AS ranking
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN unit AS u4
+JOIN (
+  edge AS e3
+    JOIN unit AS u4
+      ON e3.source = u4.id
+)
+  ON e1.source = e3.source
+JOIN edge AS e2
+  ON e3.target = e2.target AND e1.target = e2.source
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.source = e1.target
   AND e3.kind = 'SKIP'
-  AND e3.source = e1.source
-  AND e3.target = e2.target
   AND (
     (
       e1.share + e2.share + e3.share
@@ -46,7 +48,6 @@ WHERE
     ) >= $p3
     AND 3 = $p4
   )
-  AND u4.id = e1.source
 ORDER BY
   ranking ASC,
   u4.model ASC,

@@ -13,20 +13,24 @@ SELECT
       AND a16.right_source = e2.source
       AND a16.right_target = e2.target
   ) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN "map" AS m3
-CROSS JOIN "map" AS m4
-CROSS JOIN unit AS u8
+FROM edge AS e2
+JOIN (
+  edge AS e1
+    JOIN (
+      unit AS u8
+        JOIN "map" AS m3
+          ON u8.id = m3.source
+    )
+      ON e1.source = u8.id
+    JOIN "map" AS m4
+      ON e1.target = m4.source
+)
+  ON e2.source = m3.target AND e2.target = m4.target
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
   AND m3."map" = $p1
-  AND m3.source = e1.source
-  AND m3.target = e2.source
   AND m4."map" = $p1
-  AND m4.source = e1.target
-  AND m4.target = e2.target
   AND e1.source <> e2.source
   AND e1.source <> e2.target
   AND e1.target <> e2.source
@@ -53,7 +57,6 @@ WHERE
         AND a6.right_target = e2.target
     ) IS NULL
   )
-  AND u8.id = e1.source
   AND NOT EXISTS(
     SELECT
       1

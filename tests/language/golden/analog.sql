@@ -4,21 +4,22 @@ SELECT
   e2.source AS c2,
   e2.target AS c3,
   LEAST(e1.share, e2.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN analogue AS m3
-CROSS JOIN analogue AS m4
+FROM edge AS e2
+JOIN (
+  edge AS e1
+    JOIN analogue AS m3
+      ON e1.source = m3.source
+    JOIN analogue AS m4
+      ON e1.target = m4.source
+)
+  ON e2.source = m3.target AND e2.target = m4.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
   AND m3.rank <= $p1
   AND m3.target_model_id = $p2
-  AND m3.source = e1.source
-  AND m3.target = e2.source
   AND m4.rank <= $p2
   AND m4.target_model_id = $p2
-  AND m4.source = e1.target
-  AND m4.target = e2.target
   AND e1.model_id = $p3
   AND e2.model_id = $p2
   AND m3.source_model_id = $p3

@@ -3,23 +3,27 @@ SELECT
   e1.source AS c1,
   e1.target AS c2,
   LEAST(e1.share, e2.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN "map" AS m3
-CROSS JOIN "map" AS m4
-CROSS JOIN unit AS u5
+FROM edge AS e2
+JOIN (
+  edge AS e1
+    JOIN (
+      unit AS u5
+        JOIN (
+          "map" AS m3
+            JOIN "map" AS m4
+              ON m3.source = m4.target AND m3.target = m4.source
+        )
+          ON u5.id = m3.target
+    )
+      ON e1.source = m3.source
+)
+  ON e2.source = u5.id AND e2.target = e1.target
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.target = e1.target
   AND m3."map" = $p1
-  AND m3.source = e1.source
-  AND m3.target = e2.source
   AND m4."map" = $p2
-  AND m4.source = e2.source
-  AND m4.target = e1.source
   AND e2.source <> e1.source
-  AND u5.id = e2.source
 ORDER BY
   score DESC,
   u5.model ASC,

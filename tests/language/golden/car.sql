@@ -4,26 +4,30 @@ SELECT
   e3.source AS c2,
   e1.target AS c3,
   LEAST(e1.share, e2.share, e3.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN unit AS u4
-CROSS JOIN unit AS u5
-CROSS JOIN unit AS u6
-CROSS JOIN unit AS u7
+FROM edge AS e3
+JOIN (
+  edge AS e2
+    JOIN (
+      edge AS e1
+        JOIN unit AS u7
+          ON e1.target = u7.id
+        JOIN unit AS u4
+          ON e1.source = u4.id
+    )
+      ON e2.target = e1.target
+    JOIN unit AS u5
+      ON e2.source = u5.id
+)
+  ON e3.target = e2.target
+JOIN unit AS u6
+  ON e3.source = u6.id
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.target = e1.target
   AND e3.kind = 'EXCITES'
-  AND e3.target = e1.target
-  AND u4.id = e1.source
   AND u4.layer = $p1
-  AND u5.id = e2.source
   AND u5.layer = $p1
-  AND u6.id = e3.source
   AND u6.layer = $p1
-  AND u7.id = e1.target
   AND u7.layer = $p2
   AND e1.source <> e2.source
   AND e1.source <> e3.source

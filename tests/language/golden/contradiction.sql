@@ -3,9 +3,10 @@ SELECT
   e1.target AS c1,
   e1.share AS score
 FROM edge AS e1
-CROSS JOIN unit AS u2
+JOIN unit AS u2
+  ON e1.source = u2.id
 WHERE
-  FALSE AND u2.id = e1.source
+  FALSE
 ORDER BY
   score DESC,
   u2.model ASC,

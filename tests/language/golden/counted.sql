@@ -15,17 +15,19 @@ SELECT
         $p6 + CAST((
           SELECT
             COUNT(DISTINCT e14.source)
-          FROM edge AS e14
-          CROSS JOIN edge AS e15
-          CROSS JOIN unit AS u17
+          FROM edge AS e15
+          JOIN (
+            unit AS u17
+              JOIN edge AS e14
+                ON u17.id = e14.source
+          )
+            ON e15.source = u17.id
           WHERE
             e14.kind = 'INHIBITS'
             AND e14.target = u1.id
             AND e15.kind <> 'SKIP'
-            AND e15.source = e14.source
             AND e14.model_id = u1.model_id
             AND e15.target <> u1.id
-            AND u17.id = e14.source
             AND NOT EXISTS(
               SELECT
                 1
@@ -53,17 +55,19 @@ WHERE
   ) > (
     SELECT
       COUNT(DISTINCT e3.source)
-    FROM edge AS e3
-    CROSS JOIN edge AS e4
-    CROSS JOIN unit AS u6
+    FROM edge AS e4
+    JOIN (
+      unit AS u6
+        JOIN edge AS e3
+          ON u6.id = e3.source
+    )
+      ON e4.source = u6.id
     WHERE
       e3.kind = 'INHIBITS'
       AND e3.target = u1.id
       AND e4.kind <> 'SKIP'
-      AND e4.source = e3.source
       AND e3.model_id = u1.model_id
       AND e4.target <> u1.id
-      AND u6.id = e3.source
       AND NOT EXISTS(
         SELECT
           1
@@ -85,17 +89,19 @@ WHERE
   AND (
     SELECT
       COUNT(DISTINCT e8.source)
-    FROM edge AS e8
-    CROSS JOIN edge AS e9
-    CROSS JOIN unit AS u11
+    FROM edge AS e9
+    JOIN (
+      unit AS u11
+        JOIN edge AS e8
+          ON u11.id = e8.source
+    )
+      ON e9.source = u11.id
     WHERE
       e8.kind = 'INHIBITS'
       AND e8.target = u1.id
       AND e9.kind <> 'SKIP'
-      AND e9.source = e8.source
       AND e8.model_id = u1.model_id
       AND e9.target <> u1.id
-      AND u11.id = e8.source
       AND NOT EXISTS(
         SELECT
           1

@@ -6,28 +6,30 @@ SELECT
   e5.target AS c4,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN edge AS e5
-CROSS JOIN edge AS e6
-CROSS JOIN unit AS u7
+JOIN unit AS u7
+  ON e1.source = u7.id
+JOIN edge AS e5
+  ON e1.target = e5.source
+JOIN (
+  edge AS e3
+    JOIN edge AS e6
+      ON e3.target = e6.source
+)
+  ON e5.target = e6.target AND e1.source = e3.source
+JOIN (
+  edge AS e2
+    JOIN edge AS e4
+      ON e2.source = e4.source
+)
+  ON e3.target = e2.target AND e1.target = e4.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
   AND e3.kind = 'INHIBITS'
-  AND e3.source = e1.source
-  AND e3.target = e2.target
   AND e4.kind = 'INHIBITS'
-  AND e4.source = e2.source
-  AND e4.target = e1.target
   AND e5.kind = 'EXCITES'
-  AND e5.source = e1.target
   AND e6.kind = 'EXCITES'
-  AND e6.source = e2.target
-  AND e6.target = e5.target
   AND e1.source < e2.source
-  AND u7.id = e1.source
 ORDER BY
   score DESC,
   u7.model ASC,

@@ -3,11 +3,11 @@ SELECT
   e1.target AS c1,
   e1.share AS score
 FROM edge AS e1
-CROSS JOIN unit AS u3
+JOIN unit AS u3
+  ON e1.source = u3.id
 WHERE
   e1.kind = 'EXCITES'
   AND e1.weight > $p1
-  AND u3.id = e1.source
   AND NOT EXISTS(
     SELECT
       1

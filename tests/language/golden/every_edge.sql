@@ -6,18 +6,23 @@ SELECT
   e4.target AS c4,
   LEAST(e1.share, e2.share, e3.share, e4.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN unit AS u6
+JOIN (
+  edge AS e4
+    JOIN unit AS u6
+      ON e4.source = u6.id
+)
+  ON e1.source = e4.source
+JOIN (
+  edge AS e3
+    JOIN edge AS e2
+      ON e3.source = e2.target
+)
+  ON e1.target = e3.target
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
   AND e3.kind <> 'SKIP'
-  AND e3.source = e2.target
-  AND e3.target = e1.target
   AND e4.kind = 'SKIP'
-  AND e4.source = e1.source
   AND e1.source <> e2.source
   AND e1.source <> e2.target
   AND e1.target <> e4.target
@@ -28,7 +33,6 @@ WHERE
   AND e2.share > $p1
   AND e3.share > $p1
   AND e4.share > $p1
-  AND u6.id = e1.source
   AND NOT EXISTS(
     SELECT
       1

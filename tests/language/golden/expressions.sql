@@ -7,16 +7,20 @@ SELECT
       e1.share + e2.share
     ) / NULLIF($p3, 0)
   ) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN unit AS u3
-CROSS JOIN unit AS u4
-CROSS JOIN unit AS u5
+FROM edge AS e2
+JOIN unit AS u4
+  ON e2.source = u4.id
+JOIN unit AS u5
+  ON e2.target = u5.id
+JOIN (
+  edge AS e1
+    JOIN unit AS u3
+      ON e1.source = u3.id
+)
+  ON e2.source = e1.target
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.source = e1.target
-  AND u3.id = e1.source
   AND (
     u3.index IN ($p1, $p2, $p3)
     AND (
@@ -29,7 +33,6 @@ WHERE
       )
     )
   )
-  AND u4.id = e1.target
   AND (
     (
       CAST(u4.mean AS DOUBLE) * $p3
@@ -41,7 +44,6 @@ WHERE
       CAST(u4.index AS DOUBLE) + $p2
     ), 0)
   )
-  AND u5.id = e2.target
   AND (
     u3.key < u5.key AND CONTAINS(u3.layer_folded, $p6)
   )

@@ -5,19 +5,19 @@ SELECT
   e1.target AS c3,
   LEAST(e1.share, e2.share, e3.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN unit AS u4
+JOIN unit AS u4
+  ON e1.source = u4.id
+JOIN edge AS e3
+  ON e1.target = e3.target
+JOIN edge AS e2
+  ON e1.target = e2.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
-  AND e2.target = e1.target
   AND e3.kind = 'EXCITES'
-  AND e3.target = e1.target
   AND e1.source < e2.source
   AND e1.source < e3.source
   AND e2.source < e3.source
-  AND u4.id = e1.source
 ORDER BY
   score DESC,
   u4.model ASC,

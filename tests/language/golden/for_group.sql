@@ -8,40 +8,54 @@ SELECT
   e4.source AS c6,
   e4.target AS c7,
   LEAST(e1.share, e2.share, e3.share, e4.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN "map" AS m5
-CROSS JOIN "map" AS m6
-CROSS JOIN "map" AS m7
-CROSS JOIN "map" AS m8
-CROSS JOIN "map" AS m9
-CROSS JOIN "map" AS m10
-CROSS JOIN unit AS u17
+FROM edge AS e4
+JOIN (
+  edge AS e3
+    JOIN (
+      edge AS e2
+        JOIN (
+          edge AS e1
+            JOIN (
+              unit AS u17
+                JOIN (
+                  "map" AS m9
+                    JOIN (
+                      "map" AS m7
+                        JOIN "map" AS m5
+                          ON m7.source = m5.source
+                    )
+                      ON m9.source = m7.source
+                )
+                  ON u17.id = m9.source
+            )
+              ON e1.source = u17.id
+            JOIN (
+              "map" AS m10
+                JOIN (
+                  "map" AS m8
+                    JOIN "map" AS m6
+                      ON m8.source = m6.source
+                )
+                  ON m10.source = m8.source
+            )
+              ON e1.target = m10.source
+        )
+          ON e2.source = m5.target AND e2.target = m6.target
+    )
+      ON e3.source = m7.target AND e3.target = m8.target
+)
+  ON e4.source = m9.target AND e4.target = m10.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
   AND e3.kind = 'EXCITES'
   AND e4.kind = 'EXCITES'
   AND m5."map" = $p1
-  AND m5.source = e1.source
-  AND m5.target = e2.source
   AND m6."map" = $p1
-  AND m6.source = e1.target
-  AND m6.target = e2.target
   AND m7."map" = $p2
-  AND m7.source = e1.source
-  AND m7.target = e3.source
   AND m8."map" = $p2
-  AND m8.source = e1.target
-  AND m8.target = e3.target
   AND m9."map" = $p3
-  AND m9.source = e1.source
-  AND m9.target = e4.source
   AND m10."map" = $p3
-  AND m10.source = e1.target
-  AND m10.target = e4.target
   AND e1.source <> e2.source
   AND e1.source <> e2.target
   AND e1.source <> e3.source
@@ -70,7 +84,6 @@ WHERE
   AND e2.share > $p4
   AND e3.share > $p4
   AND e4.share > $p4
-  AND u17.id = e1.source
   AND NOT (
     e2.source < e1.source
     AND (

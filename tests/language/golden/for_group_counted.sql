@@ -3,10 +3,10 @@ SELECT
   e1.target AS c1,
   e1.share AS score
 FROM edge AS e1
-CROSS JOIN unit AS u3
+JOIN unit AS u3
+  ON e1.source = u3.id
 WHERE
   e1.kind = 'EXCITES'
-  AND u3.id = e1.source
   AND (
     0 + CASE
       WHEN (
@@ -35,23 +35,25 @@ WHERE
       WHEN EXISTS(
         SELECT
           1
-        FROM edge AS e5
-        CROSS JOIN "map" AS m6
-        CROSS JOIN "map" AS m7
-        CROSS JOIN unit AS u9
+        FROM unit AS u9
+        JOIN (
+          edge AS e5
+            JOIN "map" AS m7
+              ON e5.target = m7.target
+            JOIN "map" AS m6
+              ON e5.source = m6.target
+        )
+          ON u9.id = e5.source
         WHERE
           e5.kind = 'EXCITES'
           AND m6."map" = $p1
           AND m6.source = e1.source
-          AND m6.target = e5.source
           AND m7."map" = $p1
           AND m7.source = e1.target
-          AND m7.target = e5.target
           AND e5.source <> e1.source
           AND e5.source <> e1.target
           AND e5.target <> e1.source
           AND e5.target <> e1.target
-          AND u9.id = e5.source
           AND NOT EXISTS(
             SELECT
               1
@@ -66,23 +68,25 @@ WHERE
       WHEN EXISTS(
         SELECT
           1
-        FROM edge AS e10
-        CROSS JOIN "map" AS m11
-        CROSS JOIN "map" AS m12
-        CROSS JOIN unit AS u14
+        FROM unit AS u14
+        JOIN (
+          edge AS e10
+            JOIN "map" AS m12
+              ON e10.target = m12.target
+            JOIN "map" AS m11
+              ON e10.source = m11.target
+        )
+          ON u14.id = e10.source
         WHERE
           e10.kind = 'EXCITES'
           AND m11."map" = $p2
           AND m11.source = e1.source
-          AND m11.target = e10.source
           AND m12."map" = $p2
           AND m12.source = e1.target
-          AND m12.target = e10.target
           AND e10.source <> e1.source
           AND e10.source <> e1.target
           AND e10.target <> e1.source
           AND e10.target <> e1.target
-          AND u14.id = e10.source
           AND NOT EXISTS(
             SELECT
               1
@@ -97,23 +101,25 @@ WHERE
       WHEN EXISTS(
         SELECT
           1
-        FROM edge AS e15
-        CROSS JOIN "map" AS m16
-        CROSS JOIN "map" AS m17
-        CROSS JOIN unit AS u19
+        FROM unit AS u19
+        JOIN (
+          edge AS e15
+            JOIN "map" AS m17
+              ON e15.target = m17.target
+            JOIN "map" AS m16
+              ON e15.source = m16.target
+        )
+          ON u19.id = e15.source
         WHERE
           e15.kind = 'EXCITES'
           AND m16."map" = $p3
           AND m16.source = e1.source
-          AND m16.target = e15.source
           AND m17."map" = $p3
           AND m17.source = e1.target
-          AND m17.target = e15.target
           AND e15.source <> e1.source
           AND e15.source <> e1.target
           AND e15.target <> e1.source
           AND e15.target <> e1.target
-          AND u19.id = e15.source
           AND NOT EXISTS(
             SELECT
               1

@@ -3,24 +3,29 @@ SELECT
   e1.target AS c1,
   e2.source AS c2,
   LEAST(e1.share, e2.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN "map" AS m3
-CROSS JOIN "map" AS m4
-CROSS JOIN unit AS u7
+FROM unit AS u7
+JOIN (
+  edge AS e2
+    JOIN (
+      "map" AS m3
+        JOIN (
+          edge AS e1
+            JOIN "map" AS m4
+              ON e1.target = m4.source
+        )
+          ON m3.source = e1.source
+    )
+      ON e2.source = m3.target AND e2.target = e1.target
+)
+  ON u7.id = m3.source
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.target = e1.target
   AND m3."map" = $p1
-  AND m3.source = e1.source
-  AND m3.target = e2.source
   AND m4."map" = $p1
-  AND m4.source = e1.target
-  AND m4.target = e1.target
+  AND m4.target = m4.source
   AND e1.source <> e2.source
   AND m4.score > $p2
-  AND u7.id = e1.source
   AND NOT (
     e2.source < e1.source
     AND (

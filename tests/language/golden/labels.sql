@@ -3,13 +3,16 @@ SELECT
   e1.target AS c1,
   e2.target AS c2,
   LEAST(e1.share, e2.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN unit AS u11
+FROM edge AS e2
+JOIN (
+  edge AS e1
+    JOIN unit AS u11
+      ON e1.source = u11.id
+)
+  ON e2.source = e1.target
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.source = e1.target
   AND (
     EXISTS(
       SELECT
@@ -68,7 +71,6 @@ WHERE
         l10.unit_id = e1.target AND l10.label >= $p5
     )
   )
-  AND u11.id = e1.source
 ORDER BY
   score DESC,
   u11.model ASC,

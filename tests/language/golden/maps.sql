@@ -9,39 +9,54 @@ SELECT
   m9.target AS c7,
   e4.source AS c8,
   LEAST(e1.share, e2.share, e3.share, e4.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN "map" AS m5
-CROSS JOIN "map" AS m6
-CROSS JOIN "map" AS m7
-CROSS JOIN "map" AS m8
-CROSS JOIN "map" AS m9
-CROSS JOIN "map" AS m10
-CROSS JOIN unit AS u14
+FROM edge AS e4
+JOIN (
+  edge AS e3
+    JOIN (
+      edge AS e1
+        JOIN (
+          edge AS e2
+            JOIN (
+              "map" AS m7
+                JOIN "map" AS m6
+                  ON m7.source = m6.target
+            )
+              ON e2.source = m6.source AND e2.target = m7.target
+        )
+          ON e1.target = m7.source
+        JOIN (
+          unit AS u14
+            JOIN (
+              "map" AS m10
+                JOIN (
+                  "map" AS m9
+                    JOIN (
+                      "map" AS m8
+                        JOIN "map" AS m5
+                          ON m8.source = m5.source
+                    )
+                      ON m9.source = m8.source
+                )
+                  ON m10.source = m9.target
+            )
+              ON u14.id = m9.source
+        )
+          ON e1.source = u14.id
+    )
+      ON e3.source = m8.target
+)
+  ON e4.source = m10.target AND e4.target = e3.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind <> 'SKIP'
   AND e3.kind = 'EXCITES'
   AND e4.kind <> 'SKIP'
-  AND e4.target = e3.target
   AND m5."map" = $p1
-  AND m5.source = e1.source
   AND m6."map" = $p2
-  AND m6.source = e2.source
-  AND m6.target = e1.target
   AND m7."map" = $p3
-  AND m7.source = e1.target
-  AND m7.target = e2.target
   AND m8."map" = $p4
-  AND m8.source = e1.source
-  AND m8.target = e3.source
   AND m9."map" = $p5
-  AND m9.source = e1.source
   AND m10."map" = $p5
-  AND m10.source = m9.target
-  AND m10.target = e4.source
   AND e1.source <> m5.target
   AND e1.source <> e2.source
   AND e1.source <> e2.target
@@ -100,7 +115,6 @@ WHERE
         )
     ) = $p8
   )
-  AND u14.id = e1.source
 ORDER BY
   score DESC,
   u14.model ASC,

@@ -4,13 +4,13 @@ SELECT
   e2.target AS c2,
   LEAST(e1.share, e2.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN unit AS u4
+JOIN unit AS u4
+  ON e1.source = u4.id
+JOIN edge AS e2
+  ON e1.target = e2.source
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
-  AND e2.source = e1.target
-  AND u4.id = e1.source
   AND NOT EXISTS(
     SELECT
       1
@@ -21,19 +21,21 @@ WHERE
   AND NOT EXISTS(
     SELECT
       1
-    FROM edge AS e5
-    CROSS JOIN edge AS e6
-    CROSS JOIN unit AS u7
+    FROM unit AS u7
+    JOIN (
+      edge AS e6
+        JOIN edge AS e5
+          ON e6.source = e5.source
+    )
+      ON u7.id = e6.source
     WHERE
       e5.kind = 'EXCITES'
       AND e5.target = e1.target
       AND e6.kind = 'EXCITES'
-      AND e6.source = e5.source
       AND e6.target = e2.target
       AND e5.model_id = u4.model_id
       AND e5.source <> e1.source
       AND e5.share > $p1
-      AND u7.id = e5.source
       AND u7.layer = u4.layer
       AND NOT EXISTS(
         SELECT

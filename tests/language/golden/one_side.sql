@@ -3,16 +3,19 @@ SELECT
   e2.source AS c1,
   e1.target AS c2,
   LEAST(e1.share, e2.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN unit AS u3
-CROSS JOIN unit AS u5
+FROM edge AS e2
+JOIN unit AS u5
+  ON e2.source = u5.id
+JOIN (
+  edge AS e1
+    JOIN unit AS u3
+      ON e1.source = u3.id
+)
+  ON e2.target = e1.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
-  AND e2.target = e1.target
   AND e1.source <> e2.source
-  AND u3.id = e1.source
   AND u3.layer = $p1
   AND NOT EXISTS(
     SELECT
@@ -21,7 +24,6 @@ WHERE
     WHERE
       e4.kind = 'INHIBITS' AND e4.source = e2.source AND e4.target <> e1.source
   )
-  AND u5.id = e2.source
   AND NOT (
     e2.source < e1.source
     AND (

@@ -7,20 +7,22 @@ SELECT
     CAST(u3.depth AS DOUBLE) + CAST(u4.depth AS DOUBLE)
   ) AS ranking
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN unit AS u3
-CROSS JOIN unit AS u4
+JOIN unit AS u3
+  ON e1.source = u3.id
+JOIN (
+  edge AS e2
+    JOIN unit AS u4
+      ON e2.source = u4.id
+)
+  ON e1.target = e2.target
 WHERE
   e1.kind = 'INHIBITS'
   AND e2.kind = 'INHIBITS'
-  AND e2.target = e1.target
   AND e1.model_id = $p1
   AND e2.model_id = $p1
   AND e1.source <> e2.source
   AND e1.share > $p2
   AND e2.share > $p2
-  AND u3.id = e1.source
-  AND u4.id = e2.source
   AND (
     u3.index < $p3 OR u4.layer <> $p4
   )

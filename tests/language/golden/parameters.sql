@@ -4,25 +4,31 @@ SELECT
   e2.source AS c2,
   e3.source AS c3,
   LEAST(e1.share, e2.share, e3.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN "map" AS m4
-CROSS JOIN "map" AS m5
-CROSS JOIN unit AS u6
+FROM edge AS e2
+JOIN (
+  edge AS e3
+    JOIN (
+      edge AS e1
+        JOIN (
+          "map" AS m5
+            JOIN (
+              "map" AS m4
+                JOIN unit AS u6
+                  ON m4.source = u6.id
+            )
+              ON m5.source = m4.source
+        )
+          ON e1.source = m5.source
+    )
+      ON e3.source = m5.target AND e3.target = e1.target
+)
+  ON e2.source = m4.target AND e2.target = e3.target
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.target = e1.target
   AND e3.kind <> 'SKIP'
-  AND e3.target = e1.target
   AND m4."map" = $p1
-  AND m4.source = e1.source
-  AND m4.target = e2.source
   AND m5."map" = $p2
-  AND m5.source = e1.source
-  AND m5.target = e3.source
-  AND u6.id = e1.source
   AND u6.layer IN ($p3, $p4)
   AND e1.source <> e2.source
   AND e1.source <> e3.source

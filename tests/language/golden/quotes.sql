@@ -3,7 +3,8 @@ SELECT
   e1.target AS c1,
   e1.share AS score
 FROM edge AS e1
-CROSS JOIN unit AS u3
+JOIN unit AS u3
+  ON e1.source = u3.id
 WHERE
   e1.kind <> 'SKIP'
   AND EXISTS(
@@ -13,7 +14,6 @@ WHERE
     WHERE
       l2.unit_id = e1.source AND l2.label = $p1
   )
-  AND u3.id = e1.source
   AND (
     CONTAINS(u3.layer_folded, $p2)
     OR EXISTS(

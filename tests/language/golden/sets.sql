@@ -6,26 +6,27 @@ SELECT
   e5.target AS c4,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN edge AS e5
-CROSS JOIN unit AS u6
+JOIN unit AS u6
+  ON e1.source = u6.id
+JOIN edge AS e3
+  ON e1.target = e3.target
+JOIN (
+  edge AS e2
+    JOIN edge AS e4
+      ON e2.target = e4.target
+)
+  ON e3.source = e4.source AND e1.source = e2.source
+JOIN edge AS e5
+  ON e1.target = e5.source
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
-  AND e2.source = e1.source
   AND e3.kind = 'EXCITES'
-  AND e3.target = e1.target
   AND e4.kind = 'EXCITES'
-  AND e4.source = e3.source
-  AND e4.target = e2.target
   AND e5.kind <> 'SKIP'
-  AND e5.source = e1.target
   AND e1.source < e3.source
   AND e1.target <> e2.target
   AND e2.target <> e5.target
-  AND u6.id = e1.source
 ORDER BY
   score DESC,
   u6.model ASC,

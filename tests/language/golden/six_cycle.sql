@@ -7,25 +7,27 @@ SELECT
   e5.source AS c5,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN edge AS e5
-CROSS JOIN edge AS e6
-CROSS JOIN unit AS u7
+JOIN unit AS u7
+  ON e1.source = u7.id
+JOIN edge AS e6
+  ON e1.target = e6.target
+JOIN edge AS e5
+  ON e6.source = e5.source
+JOIN (
+  edge AS e2
+    JOIN edge AS e3
+      ON e2.target = e3.target
+    JOIN edge AS e4
+      ON e3.source = e4.source
+)
+  ON e5.target = e4.target AND e1.source = e2.source
 WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.source = e1.source
   AND e3.kind <> 'SKIP'
-  AND e3.target = e2.target
   AND e4.kind <> 'SKIP'
-  AND e4.source = e3.source
   AND e5.kind <> 'SKIP'
-  AND e5.target = e4.target
   AND e6.kind <> 'SKIP'
-  AND e6.source = e5.source
-  AND e6.target = e1.target
   AND e1.source < e3.source
   AND e1.source < e5.source
   AND e1.target < e2.target
@@ -35,7 +37,6 @@ WHERE
   AND e2.target <> e4.target
   AND e2.target <> e5.source
   AND e3.source <> e5.source
-  AND u7.id = e1.source
 ORDER BY
   score DESC,
   u7.model ASC,

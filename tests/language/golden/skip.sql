@@ -2,17 +2,18 @@ SELECT
   e1.source AS c0,
   e1.target AS c1,
   LEAST(e1.share, e2.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN unit AS u4
+FROM unit AS u4
+JOIN (
+  edge AS e2
+    JOIN edge AS e1
+      ON e2.source = e1.source AND e2.target = e1.target
+)
+  ON u4.id = e2.source
 WHERE
   e1.kind = 'SKIP'
   AND e2.kind <> 'SKIP'
-  AND e2.source = e1.source
-  AND e2.target = e1.target
   AND CASE WHEN e1.weight < 0 THEN -1 ELSE 1 END <> CASE WHEN e2.weight < 0 THEN -1 ELSE 1 END
   AND e1.weight < $p1
-  AND u4.id = e1.source
   AND NOT EXISTS(
     SELECT
       1

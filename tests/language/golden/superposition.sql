@@ -20,13 +20,13 @@ WHERE
   AND EXISTS(
     SELECT
       1
-    FROM edge AS e4
-    CROSS JOIN edge AS e5
+    FROM edge AS e5
+    JOIN edge AS e4
+      ON e5.target = e4.target
     WHERE
       e4.kind = 'EXCITES'
       AND e4.source = u1.id
       AND e5.kind = 'EXCITES'
-      AND e5.target = e4.target
       AND e5.source <> u1.id
       AND e4.share > $p3
       AND (

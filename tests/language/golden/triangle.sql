@@ -4,17 +4,14 @@ SELECT
   e2.target AS c2,
   LEAST(e1.share, e2.share, e3.share) AS score
 FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN unit AS u4
+JOIN unit AS u4
+  ON e1.source = u4.id
+JOIN edge AS e3
+  ON e1.target = e3.source
+JOIN edge AS e2
+  ON e3.target = e2.target AND e1.source = e2.source
 WHERE
-  e1.kind <> 'SKIP'
-  AND e2.kind <> 'SKIP'
-  AND e2.source = e1.source
-  AND e3.kind <> 'SKIP'
-  AND e3.source = e1.target
-  AND e3.target = e2.target
-  AND u4.id = e1.source
+  e1.kind <> 'SKIP' AND e2.kind <> 'SKIP' AND e3.kind <> 'SKIP'
 ORDER BY
   score DESC,
   u4.model ASC,

@@ -6,40 +6,56 @@ SELECT
   e5.target AS c4,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS score,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS ranking
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN edge AS e5
-CROSS JOIN edge AS e6
-CROSS JOIN "map" AS m7
-CROSS JOIN "map" AS m8
-CROSS JOIN "map" AS m9
-CROSS JOIN unit AS u10
-CROSS JOIN unit AS u13
+FROM edge AS e4
+JOIN (
+  edge AS e2
+    JOIN (
+      "map" AS m7
+        JOIN (
+          edge AS e3
+            JOIN (
+              edge AS e1
+                JOIN (
+                  unit AS u13
+                    JOIN (
+                      edge AS e6
+                        JOIN (
+                          "map" AS m8
+                            JOIN (
+                              unit AS u10
+                                JOIN (
+                                  edge AS e5
+                                    JOIN "map" AS m9
+                                      ON e5.target = m9.source
+                                )
+                                  ON u10.id = e5.source
+                            )
+                              ON m8.source = u10.id
+                        )
+                          ON e6.source = m8.target AND e6.target = e5.target
+                    )
+                      ON u13.id = e6.source
+                )
+                  ON e1.target = m8.source
+            )
+              ON e3.source = e1.source AND e3.target = u13.id
+        )
+          ON m7.source = e3.source
+    )
+      ON e2.source = m7.target AND e2.target = e3.target
+)
+  ON e4.source = e2.source AND e4.target = e1.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
   AND e3.kind = 'INHIBITS'
-  AND e3.source = e1.source
-  AND e3.target = e2.target
   AND e4.kind = 'INHIBITS'
-  AND e4.source = e2.source
-  AND e4.target = e1.target
   AND e5.kind = 'EXCITES'
-  AND e5.source = e1.target
   AND e6.kind = 'EXCITES'
-  AND e6.source = e2.target
-  AND e6.target = e5.target
   AND m7."map" = $p1
-  AND m7.source = e1.source
-  AND m7.target = e2.source
   AND m8."map" = $p1
-  AND m8.source = e1.target
-  AND m8.target = e2.target
   AND m9."map" = $p1
-  AND m9.source = e5.target
-  AND m9.target = e5.target
+  AND m9.target = m9.source
   AND e1.model_id = $p2
   AND e2.model_id = $p2
   AND e3.model_id = $p2
@@ -55,9 +71,7 @@ WHERE
   AND e4.share > $p3
   AND e5.share > $p3
   AND e6.share > $p3
-  AND u10.id = e1.target
   AND u10.layer = $p4
-  AND u13.id = e2.target
   AND NOT (
     e2.source < e1.source
     AND (

@@ -7,37 +7,49 @@ SELECT
   e4.source AS c5,
   e4.target AS c6,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share) AS score
-FROM edge AS e1
-CROSS JOIN edge AS e2
-CROSS JOIN edge AS e3
-CROSS JOIN edge AS e4
-CROSS JOIN edge AS e5
-CROSS JOIN "map" AS m6
-CROSS JOIN "map" AS m7
-CROSS JOIN "map" AS m8
-CROSS JOIN "map" AS m9
-CROSS JOIN unit AS u10
+FROM edge AS e4
+JOIN (
+  "map" AS m8
+    JOIN (
+      edge AS e5
+        JOIN (
+          edge AS e3
+            JOIN (
+              edge AS e2
+                JOIN (
+                  edge AS e1
+                    JOIN (
+                      "map" AS m9
+                        JOIN "map" AS m7
+                          ON m9.source = m7.source
+                    )
+                      ON e1.target = m9.source
+                    JOIN (
+                      unit AS u10
+                        JOIN "map" AS m6
+                          ON u10.id = m6.source
+                    )
+                      ON e1.source = u10.id
+                )
+                  ON e2.source = m6.target AND e2.target = m7.target
+            )
+              ON e3.target = e1.target
+        )
+          ON e5.source = e1.source AND e5.target = e3.source
+    )
+      ON m8.source = e5.target
+)
+  ON e4.source = m8.target AND e4.target = m9.target
 WHERE
   e1.kind = 'EXCITES'
   AND e2.kind = 'EXCITES'
   AND e3.kind = 'EXCITES'
-  AND e3.target = e1.target
   AND e4.kind = 'EXCITES'
   AND e5.kind <> 'SKIP'
-  AND e5.source = e1.source
-  AND e5.target = e3.source
   AND m6."map" = $p1
-  AND m6.source = e1.source
-  AND m6.target = e2.source
   AND m7."map" = $p1
-  AND m7.source = e1.target
-  AND m7.target = e2.target
   AND m8."map" = $p2
-  AND m8.source = e3.source
-  AND m8.target = e4.source
   AND m9."map" = $p2
-  AND m9.source = e1.target
-  AND m9.target = e4.target
   AND e1.source <> e2.source
   AND e1.source <> e2.target
   AND e1.source <> e4.source
@@ -59,7 +71,6 @@ WHERE
   AND e3.share > $p4
   AND e4.share > $p4
   AND e1.share > e3.share
-  AND u10.id = e1.source
 ORDER BY
   score DESC,
   u10.model ASC,
