@@ -13,7 +13,7 @@ import pytest
 import circuitdb
 from circuitdb.language.diagnostics import Source
 from circuitdb.language.parser import parse
-from tests.agree import DUCKDB, Tally, document_of, planted, run, smallest
+from tests.agree import DUCKDB, Tally, compare, document_of, planted, run, smallest
 from tests.oracle import Circuit, answer
 from tests.oracle_graphs import Document, Graphs, graphs_of
 from tests.random_graphs import random_document
@@ -40,6 +40,29 @@ def test_duckdb_gives_the_oracles_answer_to_1500_random_queries() -> None:
 @pytest.mark.timeout(1800)
 def test_neo4j_gives_the_oracles_answer_to_150_random_queries(neo4j_address: str) -> None:
     check_agreement(150, neo4j_address)
+
+
+LOCAL_NAMES_AND_LINES_AROUND = [
+    "find { unit a  at most 0 host { at least 1 x { f +> e } }  at most 3 x { a -> x } }",
+    "find { at most 3 c { a -| edge }  a +> d  a +> b  every edge where not (flip(a) = b) }",
+    "find { at least 1 x { a -> x }  at least 1 y { b -> y where top > 0 }  {a, b} -> c  every edge where top > 0 }",
+    "find { unit a  for g in flip at least 1 { g(a) -> b }  {b, c} -> d  every edge where b.index < c.index }",
+]
+"""A name that a block inside a block has too; `every edge` lines that cover the edges of blocks."""
+
+
+@pytest.mark.parametrize("text", LOCAL_NAMES_AND_LINES_AROUND)
+def test_names_and_lines_keep_to_their_blocks(text: str) -> None:
+    circuits = 0
+    for number in range(4):
+        document, graphs, _ = document_of("blocks", number)
+        with planted(document, DUCKDB) as store:
+            pair = compare(document, graphs, store, text)
+        if pair is not None:
+            assert pair.refused is None
+            assert pair.fault is None
+            circuits += pair.circuits
+    assert circuits
 
 
 # Laws, of the oracle and so of every store that agrees with it

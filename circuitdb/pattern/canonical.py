@@ -43,6 +43,22 @@ def rename(part: T, units: Mapping[str, str], edges: Mapping[str, str]) -> T:
     return walk(part)  # type: ignore[no-any-return]
 
 
+def as_written(part: T) -> T:
+    """A block without the conditions that lines around it lay on its edges."""
+    if isinstance(part, tuple):
+        return tuple(as_written(item) for item in part)  # type: ignore[return-value]
+    match part:
+        case p.Body(conditions=conditions, from_around=outer):
+            own = conditions[: len(conditions) - outer]
+            inner = {name: as_written(getattr(part, name)) for name in ("absent", "counted", "choices")}
+            return replace(part, conditions=own, from_around=0, **inner)
+        case p.Counted(body=body):
+            return replace(part, body=as_written(body))
+        case p.Choice(bodies=bodies):
+            return replace(part, bodies=as_written(bodies))
+    return part
+
+
 def canonical(part: Any, names: Mapping[str, Any]) -> Any:
     """Nested tuples for comparing; `names` gives what a unit or edge of the body around stands for."""
     match part:

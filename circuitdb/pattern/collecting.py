@@ -118,6 +118,8 @@ class Collector:
         parts = Parts(scope, named)
         statements = (block,) if isinstance(block, s.EdgeStatement) else block.statements
         self._write_out(parts, statements, env, region, around is None, False)
+        if around is None:
+            self._reserve_lists(parts)
         for item in parts.items:
             self._enter(parts, item)
         for node in scope.nodes:
@@ -308,6 +310,21 @@ class Collector:
         """The pattern\'s name of a unit."""
         return self._unit_names[id(node.unit)]
 
+    def _reserve_lists(self, parts: Parts) -> None:
+        """Keep the names of the outermost counted units, which results show, from all other units and edges."""
+        for item in parts.blocks:
+            if isinstance(item.statement, s.CountedStatement):
+                counted = item.statement.name
+                name = item.env.prefix + counted.name
+                if name in parts.named.lists:
+                    item.env.fail("name-twice", f"{counted.name} is counted twice; count another name", counted)
+                parts.named.lists[name] = name
+                self._taken.add(name)
+
+    def release(self, name: str) -> None:
+        """Let the counted unit of that name have it."""
+        self._taken.discard(name)
+
     def _unique(self, text: str) -> str:
         name, number = text, 1
         while name in self._taken:
@@ -359,7 +376,8 @@ class Collector:
 
     def _name_record(self, parts: Parts, name: s.Identifier, env: Environment) -> None:
         full = env.prefix + name.name
-        clash = parts.scope.find_name(full) is not None or full in parts.named.edges or full in parts.named.rows
+        known = (parts.named.edges, parts.named.rows, parts.named.lists)
+        clash = parts.scope.find_name(full) is not None or any(full in names for names in known)
         if clash or name.name in env.parameters:
             env.fail("name-twice", f"{name.name} is the name of something else already", name)
 

@@ -257,6 +257,7 @@ class Body:
 
     `units` are the body's own, in naming order; edges, rows and conditions may also name units of the bodies around it.
     No assignment may fulfil a body in `absent`. All units of a body and of the bodies around it are different.
+    `from_around`: how many of the conditions, the last ones, come from `every edge` lines of the outermost body.
     """
 
     units: tuple[Unit, ...] = ()
@@ -266,6 +267,7 @@ class Body:
     absent: tuple[Body, ...] = ()
     counted: tuple[Counted, ...] = ()
     choices: tuple[Choice, ...] = ()
+    from_around: int = 0
 
 
 @dataclass(frozen=True)

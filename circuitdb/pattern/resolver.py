@@ -149,10 +149,6 @@ class _Resolver:
         lines = [statement for statement in block.statements if isinstance(statement, s.ScoreStatement)]
         if len(lines) > 1:
             env.fail("two-scores", "a motif has one score at most", lines[1])
-        for item in parts.blocks:
-            if isinstance(item.statement, s.CountedStatement):
-                name = item.env.prefix + item.statement.name.name
-                parts.named.lists[name] = name
         if lines:
             return self._expressions(parts.named, env).number(lines[0].value, None)
         if not self._circuit_edges:
@@ -168,13 +164,16 @@ class _Resolver:
             conditions += self._conditions_of(parts, item)
         for where, env, owner in parts.row_wheres:
             conditions.append(self._expressions(parts.named, env).condition(where, owner))
+        from_around: list[p.Expression] = []
         for entry in parts.edges.values():
             owner = Owner(Record.EDGE, entry.name)
             for edge_where, env, region in entry.stated:
                 if edge_where is not None:
                     conditions.append(self._expressions(parts.named, env).condition(edge_where, owner))
                 for line, line_env, line_named in lines_over(region):
-                    conditions.append(self._expressions(line_named, line_env).condition(line.where, owner))
+                    outside = parts.named.parent is not None and line_named.parent is None
+                    condition = self._expressions(line_named, line_env).condition(line.where, owner)
+                    (from_around if outside else conditions).append(condition)
         self._check_lines(parts)
         absent: list[p.Body] = []
         counted: list[p.Counted] = []
@@ -195,8 +194,10 @@ class _Resolver:
             p.Edge(e.name, self._collector.unit_name(e.source), self._collector.unit_name(e.target), e.skip, e.sign)
             for e in parts.edges.values()
         )
-        unique = tuple(dict.fromkeys(conditions))
-        return p.Body(units, edges, tuple(parts.rows), unique, tuple(absent), tuple(counted), tuple(choices))
+        own, outer = dict.fromkeys(conditions), dict.fromkeys(from_around)
+        return p.Body(
+            units, edges, tuple(parts.rows), (*own, *outer), tuple(absent), tuple(counted), tuple(choices), len(outer)
+        )
 
     def _expressions(self, named: Named, env: Environment) -> Expressions:
         return Expressions(named, env, self._circuit_edges, self._budget)
@@ -250,6 +251,8 @@ class _Resolver:
         name = item.env.prefix + counted.name
         if around.scope.find_name(name) is not None or counted.name in item.env.parameters:
             item.env.fail("counted-name", f"{counted.name} is met outside its block; count another name", counted)
+        if name in around.named.lists:
+            self._collector.release(name)
         declared = s.UnitDeclaration(counted.span, (counted,), (), None)
         assert isinstance(block, s.Block)
         return self._collector.collect(s.Block(block.span, (declared, *block.statements)), item.env, region, around)

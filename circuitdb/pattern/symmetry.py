@@ -15,7 +15,7 @@ from typing import Any
 
 from circuitdb.errors import InputError
 from circuitdb.pattern import model as p
-from circuitdb.pattern.canonical import canonical, edge_names, rename
+from circuitdb.pattern.canonical import as_written, canonical, edge_names, rename
 from circuitdb.pattern.maps import ANALOG, IDENTITY, Element, parse_map
 
 MOST_BROKEN_SYMMETRIES = 1000
@@ -105,7 +105,7 @@ class _Drawing:
             labels.setdefault((source, target), set()).add(("map", frozenset(elements)))
         self._labels = [[frozenset(labels.get((i, j), ())) for j in range(n)] for i in range(n)]
         self._colours = self._refined()
-        self._blocks = (*body.counted, *body.choices)
+        self._blocks = as_written((*body.counted, *body.choices))
         self._plain = [(unit.name, unit.name) for unit in body.units]
 
     def _pair(self, ends: p.Edge | p.MapRow) -> tuple[int, int]:
@@ -206,10 +206,11 @@ class _Drawing:
 
     def _conditions(self) -> tuple[Any, ...]:
         layers = tuple(_layer_condition(unit.name, choice) for unit in self._body.units for choice in unit.layers)
-        return (*layers, *self._body.conditions, *self._body.absent, *self._body.rows)
+        body = self._body
+        return (*layers, *body.conditions, *body.absent, *body.rows, *body.counted, *body.choices)
 
     def keeps_conditions(self, g: Permutation) -> bool:
-        """Whether layers, conditions, absent bodies and rows stay as they are, to the letter."""
+        """Whether layers, conditions, absent bodies, rows and what lines around ask of blocks stay as they are."""
         parts = self._conditions()
         return self._canonical(parts, self._renaming(g)) == self._canonical(parts, dict(self._plain))
 
@@ -233,13 +234,18 @@ class _Drawing:
         layers = tuple(_layer_condition(unit.name, choice) for unit in self._body.units for choice in unit.layers)
         rows_named = any(
             isinstance(part, p.RowProperty)
-            for body in (self._body, *self._body.absent)
-            for inner in p.bodies(body)
+            for inner in p.bodies(self._body)
             for condition in inner.conditions
             for part in p.subexpressions(condition)
         )
         rows = tuple(rename(row, units, edges) for row in self._body.rows) if rows_named else new(self._body.rows)
-        conditions = p.Body(rows=rows, conditions=new((*layers, *self._body.conditions)), absent=new(self._body.absent))
+        conditions = p.Body(
+            rows=rows,
+            conditions=new((*layers, *self._body.conditions)),
+            absent=new(self._body.absent),
+            counted=new(self._body.counted),
+            choices=new(self._body.choices),
+        )
         return Exclusion(self._names[first], self._names[g[first]], conditions)
 
 
