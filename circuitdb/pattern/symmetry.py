@@ -224,12 +224,11 @@ class _Drawing:
         units = self._renaming(g)
         by_ends = {(e.source, e.target, e.skip): e.name for e in self._body.edges}
         edges = {e.name: by_ends[units[e.source], units[e.target], e.skip] for e in self._body.edges}
-        names = {**dict(self._plain), **edge_names(self._body, dict(self._plain))}
-        already = {repr(canonical(part, names)) for part in self._conditions()}
+        names = {**units, **edge_names(self._body, units)}
+        already = set(self._canonical(self._conditions(), dict(self._plain)))
 
         def new(parts: tuple[Any, ...]) -> tuple[Any, ...]:
-            renamed = (rename(part, units, edges) for part in parts)
-            return tuple(part for part in renamed if repr(canonical(part, names)) not in already)
+            return tuple(rename(part, units, edges) for part in parts if repr(canonical(part, names)) not in already)
 
         layers = tuple(_layer_condition(unit.name, choice) for unit in self._body.units for choice in unit.layers)
         rows_named = any(
