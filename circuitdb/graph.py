@@ -31,6 +31,7 @@ class Record(StrEnum):
     SEGMENT = "segment"
     EDGE = "edge"
     MAP = "map"
+    EXAMPLE = "example"
     ANALOGUE = "analogue"
 
 
@@ -114,6 +115,7 @@ REGISTRY: tuple[Property, ...] = (
         ("keep", "text", "", "keep rule: which edges are rows of the graph"),
         ("absent", "json", "", "feature layers that the weights do not cover (ingested with --partial)"),
         ("options", "json", "", "options of the ingest"),
+        ("probes", "json", "", "what the units' responses were measured on: name, sha256, pictures, size"),
         ("created", "text", "UTC, ISO 8601", "when the model was written"),
         ("circuitdb_version", "text", "", "version of circuitdb that wrote the model"),
         required=("name",),
@@ -128,6 +130,7 @@ REGISTRY: tuple[Property, ...] = (
             "keep",
             "absent",
             "options",
+            "probes",
             "created",
             "circuitdb_version",
         ),
@@ -261,6 +264,17 @@ REGISTRY: tuple[Property, ...] = (
         required=("map",),
     ),
     *_of(
+        Record.EXAMPLE,
+        ("unit", "text", "", "key of the unit"),
+        ("rank", "integer", "", "1 for the position where the unit responds most; one position a picture"),
+        ("picture", "text", "", "name of the probe"),
+        ("y", "real", "input pixels", "centre of the position, down from the probe's first row"),
+        ("x", "real", "input pixels", "centre of the position, right from the probe's first column"),
+        ("value", "real", "activation", "the response there"),
+        required=("unit", "rank", "picture", "y", "x", "value"),
+        hidden=("unit", "rank", "picture", "y", "x", "value"),
+    ),
+    *_of(
         Record.ANALOGUE,
         ("rank", "integer", "", "1 for the best analogue of the unit in the other model"),
         ("score", "real", "-1..1", "correlation of the units over the probes, on held-out pictures", _UNIVERSALITY),
@@ -331,6 +345,7 @@ def reference_page() -> str:
         Record.SEGMENT: "Segments (pairs of layers)",
         Record.EDGE: "Edges",
         Record.MAP: "Maps within a model",
+        Record.EXAMPLE: "Strongest responses to probes",
         Record.ANALOGUE: "Analogues between models",
     }
     lines = [

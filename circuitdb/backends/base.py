@@ -52,6 +52,30 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class Responses:
+    """What a model's units do on a set of probes, and which unit is which other's image under a map.
+
+    probes: `name`, `sha256`, `pictures` (their number), `size` ([height, width] in pixels) and what else describes the
+    set. The tables refer to units as those of `ModelGraph` do:
+
+    units       a row for each of the model's units: mean, sd, sparsity
+    signatures  [unit, picture, number], int8, or None: a sketch of the responses, so that the correlation of two units,
+                of one model or of two that saw the same probes, is the cosine of their signatures
+    examples    unit (int32), rank (1 for the strongest), picture (text), y, x (pixels of the probe), value, thumbnail
+                (PNG as binary, or null)
+    maps, families, members   as in `ModelGraph`
+    """
+
+    probes: Mapping[str, Value]
+    units: pa.Table
+    maps: pa.Table
+    families: pa.Table
+    members: pa.Table
+    examples: pa.Table | None = None
+    signatures: npt.NDArray[np.int8] | None = None
+
+
+@dataclass(frozen=True)
 class ModelGraph:
     """One whole model.
 
@@ -64,6 +88,7 @@ class ModelGraph:
     maps      source, target (int32), map, score, self_score, mutual; at most one row a map and source
     families  id (int32), layer, group, order, score;  members: family (int32), unit (int32), pose
     segments  source_layer, target_layer, ...; `dense` holds the matrices, by (source layer, target layer)
+    examples, signatures      as in `Responses`
     """
 
     model: Mapping[str, Value]
@@ -76,6 +101,8 @@ class ModelGraph:
     families: pa.Table | None = None
     members: pa.Table | None = None
     dense: Mapping[tuple[str, str], Dense] = field(default_factory=dict)
+    examples: pa.Table | None = None
+    signatures: npt.NDArray[np.int8] | None = None
 
     @property
     def name(self) -> str:
@@ -182,6 +209,21 @@ class Store(Protocol):
 
     def delete_label(self, key: str, label: str) -> None:
         """Take a label from a unit, whoever gave it."""
+
+    def write_responses(self, model: str, responses: Responses) -> None:
+        """Write what a model's units do on probes, in the place of what is there: all of it or nothing.
+
+        Raises
+        ------
+        InputError
+            If the model is not there, or the tables do not fit its units.
+        """
+
+    def examples(self, keys: Sequence[str]) -> dict[str, list[Row]]:
+        """The strongest probe positions of each of the units: rows with rank, picture, y, x, value, thumbnail."""
+
+    def signatures(self, model: str) -> npt.NDArray[np.int8] | None:
+        """The signatures [unit, picture, number] of a model's units in key order, or None if it was not probed."""
 
     def write_analogues(self, analogues: Analogues) -> None:
         """Write the analogues from one model to another, in the place of those that are there.
