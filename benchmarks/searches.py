@@ -6,7 +6,7 @@ score, the best thousand first. `count_by_algebra` counts with sparse matrices. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +44,13 @@ class Search:
         """The units, in the order of the edges."""
         return list(dict.fromkeys(unit for _, source, target, _ in self.edges for unit in (source, target)))
 
-    def page_sql(self, rows: int | None = 1000) -> str:
-        """Keys, weights, shares and score of the best circuits, as one writes it by hand."""
+    def page_sql(self, columns: Sequence[str] = ("weight", "share"), rows: int | None = 1000) -> str:
+        """Keys, these columns of the edges and the score of the best circuits, as one writes it by hand."""
         if self.sql:
             return self.sql
         place = self._places()
         ids = ", ".join(f"{place[unit]} AS {unit}" for unit in self.units)
-        numbers = [f"{name}.{column} AS {name}_{column}" for name, *_ in self.edges for column in ("weight", "share")]
+        numbers = [f'{name}."{column}" AS {name}_{column}' for name, *_ in self.edges for column in columns]
         score = f"least({', '.join(f'{name}.share' for name, *_ in self.edges)})"
         limit = "" if rows is None else f" LIMIT {rows}"
         page = (
@@ -59,7 +59,7 @@ class Search:
         )
         keys = ", ".join(f"u_{unit}.key" for unit in self.units)
         joins = " ".join(f"JOIN unit AS u_{unit} ON u_{unit}.id = page.{unit}" for unit in self.units)
-        shown = ", ".join(f"{name}_{column}" for name, *_ in self.edges for column in ("weight", "share"))
+        shown = ", ".join(f"{name}_{column}" for name, *_ in self.edges for column in columns)
         return f"SELECT {keys}, {shown}, score FROM ({page}) AS page {joins} ORDER BY score DESC"
 
     def count_sql(self) -> str:

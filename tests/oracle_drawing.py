@@ -5,7 +5,7 @@ In comes the outermost scope, out come the permutations of its units that keep e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -136,9 +136,9 @@ class Drawing:
         if isinstance(fact, Counted):
             inner = Scope(fact.body, scope, (fact.name,))
             letters = Letters(inner, image)
-            return fact.quantity, fact.count, letters.node(fact.name), [letters.fact(one) for one in fact.body]
+            return fact.quantity, fact.count, letters.node(fact.name), letters.facts(fact.body)
         letters = Letters(Scope(fact.pattern, scope), image)
-        return fact.quantity, fact.count, str(fact.group), [letters.fact(one) for one in fact.pattern]
+        return fact.quantity, fact.count, str(fact.group), letters.facts(fact.pattern)
 
 
 class Letters:
@@ -159,10 +159,15 @@ class Letters:
     def _appearance(self, name: str | None) -> int | None:
         return None if name is None else self.known.setdefault(name, len(self.known))
 
+    def facts(self, facts: Sequence[Fact]) -> list[Any]:
+        """The statements, without those that say nothing: `unit b` where b is met outside."""
+        return [letters for fact in facts if (letters := self.fact(fact)) != ("units", [], (), None)]
+
     def fact(self, fact: Fact) -> Any:
         match fact:
             case Mentioned(nodes=nodes, layers=layers, condition=asked):
-                return "units", [self.node(node) for node in nodes], layers, self._condition(asked)
+                new = [node for node in nodes if layers or asked or self.scope.units.get(node) not in self.image]
+                return "units", [self.node(node) for node in new], layers, self._condition(asked)
             case Edge():
                 ends = self.node(fact.source), self.node(fact.target)
                 name = self._appearance(fact.name and "edge " + fact.name)
@@ -176,14 +181,14 @@ class Letters:
                 return type(fact).__name__, self._condition(fact.condition)
             case No():
                 letters = Letters(Scope(fact.body, self.scope), self.image, self.known)
-                return "no", [letters.fact(one) for one in fact.body]
+                return "no", letters.facts(fact.body)
             case Counted():
                 letters = Letters(Scope(fact.body, self.scope, (fact.name,)), self.image, self.known)
                 name = letters.node(fact.name)
-                return fact.quantity, fact.count, name, [letters.fact(one) for one in fact.body]
+                return fact.quantity, fact.count, name, letters.facts(fact.body)
             case ForSome():
                 letters = Letters(Scope(fact.pattern, self.scope), self.image, self.known)
-                return fact.quantity, fact.count, str(fact.group), [letters.fact(one) for one in fact.pattern]
+                return fact.quantity, fact.count, str(fact.group), letters.facts(fact.pattern)
 
     def _condition(self, condition: Condition | None) -> Any:
         return None if condition is None else self._expression(condition.expression, condition)
@@ -207,17 +212,16 @@ class Letters:
             case s.Attribute(of=of, name=name):
                 return "of", self._expression(of, condition), name
             case s.Call(function=function, arguments=arguments):
-                return (
-                    "call",
-                    self._expression(function, condition),
-                    [self._expression(a, condition) for a in arguments],
-                )
+                values = [self._expression(argument, condition) for argument in arguments]
+                name = self._expression(function, condition)
+                return "call", name, sorted(values, key=repr) if dotted(function) in ("min", "max") else values
             case s.ListOf(items=items):
                 return "list", [self._expression(item, condition) for item in items]
             case s.Logical(operator=operator, operands=operands):
-                return operator, [self._expression(operand, condition) for operand in operands]
+                return operator, sorted((self._expression(operand, condition) for operand in operands), key=repr)
             case s.Unary(operator=operator, operand=operand):
                 return operator, self._expression(operand, condition)
             case s.Binary(operator=operator, left=left, right=right):
-                return operator, self._expression(left, condition), self._expression(right, condition)
+                sides = [self._expression(left, condition), self._expression(right, condition)]
+                return operator, sorted(sides, key=repr) if operator in ("=", "!=") else sides
         return repr(expression)

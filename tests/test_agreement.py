@@ -48,6 +48,8 @@ ONCE_ANSWERED_WRONG = [
     "find { at least 1 x { a -> x }  at least 1 y { b -> y where top > 0 }  {a, b} -> c  every edge where top > 0 }",
     "find { unit a  for g in flip at least 1 { g(a) -> b }  {b, c} -> d  every edge where b.index < c.index }",
     "find { flip(a) where self_score < 0.3 }",
+    "find { {b, c} -> d  at most 1 e { d -> e  unit b } }",
+    "find { {b, c} -> d  at most 1 e { d -> e where b != c or c.mean > b.mean } }",
 ]
 """Names that blocks share, `every edge` lines that cover blocks, and a condition on one of two rows that look alike."""
 
