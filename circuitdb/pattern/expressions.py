@@ -338,13 +338,17 @@ class Expressions:
                 self.env.fail("arguments", f"{name} takes one argument, as {name}(share)", expression)
             numbers = tuple(self.number(argument, owner) for argument in arguments)
             return p.Function(cast(Literal["min", "max"], name), numbers), "number"
-        return self._aggregate(name, arguments[0], expression), "number"
+        return self._aggregate(name, arguments[0], expression, owner), "number"
 
-    def _aggregate(self, name: str, argument: s.Expression, expression: s.Call) -> p.Expression:
+    def _aggregate(self, name: str, argument: s.Expression, expression: s.Call, owner: Owner | None) -> p.Expression:
         if name == "count" and isinstance(argument, s.Name | s.Attribute):
             dotted = _dotted(argument)
             counted = None if dotted is None else self.named.lists.get(self.env.prefix + dotted)
             if counted is not None:
+                if owner is not None:
+                    shown = show(expression, self.env)
+                    message = f"{shown} stands in a `where` of its own, in `score` and in `order by`"
+                    self.env.fail("count-place", message, expression)
                 return p.ListLength(counted)
         outer, self._bare = self._bare, False
         edges = self.circuit_edges or ("",)
