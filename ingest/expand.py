@@ -104,7 +104,7 @@ def expand(
     present: list[ExpandedLayer] = []
     candidates: list[_Candidates] = []
     with torch.no_grad(), _Hashing() as hashing:
-        for layer, segments in _walk(steps, reading.layers, absent):
+        for layer, segments in expanded_segments(steps, reading.layers, absent):
             present.append(layer)
             for segment, mask in _kept_inputs(segments, rule):
                 blocks = kernel_blocks(segment, steps[segment.target], steps[segment.source]) if dense else ()
@@ -177,7 +177,7 @@ class _Hashing:
         return future
 
 
-def _walk(
+def expanded_segments(
     steps: Sequence[Step], layers: Sequence[FeatureLayer], absent: Collection[str]
 ) -> Iterator[tuple[ExpandedLayer, list[Segment]]]:
     """The feature layers that have their weights, in order, each with the segments that end in it."""
