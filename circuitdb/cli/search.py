@@ -206,7 +206,7 @@ def _print_explanation(explained: dict[str, Any]) -> None:
 
 
 def motifs(
-    name: Annotated[str | None, typer.Argument(help="Print this motif's text.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print this motif's text and picture.")] = None,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
@@ -218,12 +218,15 @@ def motifs(
     if name is not None:
         path = library_motif(name)
         text = path.read_text(encoding="utf-8")
-        if format is Format.JSON:
-            output.write_json({"motif": {"name": name, "text": text}})
-        elif format is Format.CSV:
+        if format is Format.CSV:
             raise InputError("a motif is no table; take --format json")
+        from circuitdb.pattern.diagram import motif_diagram
+
+        picture = motif_diagram(path)
+        if format is Format.JSON:
+            output.write_json({"motif": {"name": name, "text": text, "picture": picture}})
         else:
-            print(text, end="")
+            print(text, picture, sep="\n", end="")
         return
     rows = [{"name": path.stem, "about": about(path.read_text(encoding="utf-8"))} for path in library_files()]
     match format:
