@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters, select_of
+from circuitdb.backends.duckdb.emitter import Frame, Models
+from circuitdb.backends.duckdb.expressions import Parameters, select_of
 from circuitdb.pattern.counting import Factor, Term
 
 

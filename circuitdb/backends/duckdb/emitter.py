@@ -7,17 +7,23 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from circuitdb.backends.duckdb.expressions import (
+    Expressions,
+    Parameters,
+    aliased,
+    among,
+    is_true,
+    number_true,
+)
 from circuitdb.backends.duckdb.joins import DEGREE, WIDTH, Relation, joined
-from circuitdb.backends.duckdb.schema import folded
 from circuitdb.graph import EdgeKind
 from circuitdb.pattern import model as p
-from circuitdb.pattern.agreement import NeededAgreement, candidates_of
-from circuitdb.pattern.analysis import components, is_double, is_label, never_missing
+from circuitdb.pattern.analysis import components
 from circuitdb.pattern.differences import differences
 from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.symmetry import Exclusion, Symmetry
@@ -38,23 +44,8 @@ class Models:
         return Models(ids, searched, len(searched) == len(ids))
 
 
-class Parameters:
-    """Bound values by the names that stand for them in the SQL, equal values under one name; and agreements needed."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, object] = {}
-        self.agreements: list[NeededAgreement] = []
-        self._names: dict[tuple[type, object], str] = {}
-
-    def bind(self, value: float | str | bool | int) -> exp.Expr:
-        """The placeholder of a value."""
-        name = self._names.setdefault((type(value), value), f"p{len(self._names) + 1}")
-        self.values[name] = value
-        return exp.Placeholder(this=name)
-
-
 @dataclass
-class Frame:
+class Frame(Expressions):
     """One body as FROM items and WHERE conditions; what it does not know it asks the frame around it."""
 
     models: Models
@@ -153,7 +144,7 @@ class Frame:
         for unit in self.body.units:
             for layers in unit.layers:
                 column = exp.column("layer", self.unit_table(unit.name))
-                self.where.append(self._among(column, [self.parameters.bind(layer) for layer in layers]))
+                self.where.append(among(column, [self.parameters.bind(layer) for layer in layers]))
         known = symmetry.orderings if symmetry is not None else ()
         for first, second in known:
             self.where.append(exp.LT(this=self.unit(first), expression=self.unit(second)))
@@ -181,7 +172,7 @@ class Frame:
         inner = Frame(self.models, self.parameters, body, self).build()
         # Tables that nothing joins are asked for one by one: DuckDB would multiply them.
         alone, parts = inner._parts()
-        conditions = [_true(condition) for condition in alone]
+        conditions = [is_true(condition) for condition in alone]
         for tables, where in parts:
             conditions.append(exp.Exists(this=inner._select_from(tables, where, [exp.Literal.number(1)])))
         if len(conditions) == 1:
@@ -267,14 +258,15 @@ class Frame:
         if row.map == ANALOG:
             self._add_table("analogue", alias)
             best = exp.LTE(this=exp.column("rank", alias), expression=self.parameters.bind(row.choices))
-            self.where += [best, self._to_model(alias, row.model)]
+            self.where += [best, self.to_model(alias, row.model)]
         else:
             self._add_table("map", alias)
             self.where.append(exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(row.map)))
         self._place(row.source, alias, "source")
         self._place(row.target, alias, "target")
 
-    def _to_model(self, alias: str, model: str | None) -> exp.Expr:
+    def to_model(self, alias: str, model: str | None) -> exp.Expr:
+        """The condition that a row of analogues leads to a model."""
         model_id = self.models.ids.get(model or "", -1)
         return exp.EQ(this=exp.column("target_model_id", alias), expression=self.parameters.bind(model_id))
 
@@ -304,7 +296,7 @@ class Frame:
                 continue
             else:
                 ids = self.models.searched or (-1,)
-            self.where.append(self._among(column, [self.parameters.bind(i) for i in ids]))
+            self.where.append(among(column, [self.parameters.bind(i) for i in ids]))
         if len(self.models.searched) > 1:
             self._one_model(placed, columns)
 
@@ -348,7 +340,7 @@ class Frame:
         return self._quantity(counted.quantity, self.how_many(counted), counted.count)
 
     def _choice(self, choice: p.Choice) -> exp.Expr:
-        return self._quantity(choice.quantity, _number_true([self.fulfilled(b) for b in choice.bodies]), choice.count)
+        return self._quantity(choice.quantity, number_true([self.fulfilled(b) for b in choice.bodies]), choice.count)
 
     def _quantity(self, quantity: p.Quantity, number: exp.Expr, count: float) -> exp.Expr:
         comparison = {"at least": exp.GTE, "exactly": exp.EQ, "at most": exp.LTE}[quantity]
@@ -357,211 +349,6 @@ class Frame:
     def _excluded(self, exclusion: Exclusion) -> exp.Expr:
         less = exp.LT(this=self.unit(exclusion.lesser), expression=self.unit(exclusion.unit))
         return exp.Not(this=exp.paren(exp.and_(less, self.fulfilled(exclusion.conditions), copy=False), copy=False))
-
-    # conditions: true, or false, or NULL where something is missing, which WHERE takes for false
-
-    def condition(self, condition: p.Expression) -> exp.Expr:
-        """A condition of the pattern as a boolean of SQL; NULL stands for false."""
-        match condition:
-            case p.Constant(value=value):
-                return exp.true() if value else exp.false()
-            case p.And(operands=operands):
-                return exp.paren(exp.and_(*(self.condition(o) for o in operands), copy=False), copy=False)
-            case p.Or(operands=operands):
-                return exp.paren(exp.or_(*(self.condition(o) for o in operands), copy=False), copy=False)
-            case p.Not(operand=operand):
-                return exp.paren(exp.Not(this=_true(self.condition(operand))), copy=False)
-            case p.Truth(value=value):
-                return self.value(value)
-            case p.IsMissing(value=value):
-                return self._is_missing(value)
-            case p.Compare(operator=operator, left=left, right=right):
-                comparison = _COMPARISONS[operator]
-                return self._over_labels((left, right), lambda a, b: comparison(this=a, expression=b), fold=False)
-            case p.Contains(left=left, right=right):
-                return self._over_labels((left, right), lambda a, b: exp.func("contains", a, b, copy=False), fold=True)
-            case p.OneOf(value=value, items=items):
-                if not items:
-                    return exp.false()
-                if any(map(is_label, items)):
-                    return self.condition(p.Or(tuple(p.Compare("=", value, item) for item in items)))
-                return self._over_labels(
-                    (value, *items), lambda first, *rest: self._among(first, list(rest)), fold=False
-                )
-        return _true(self.value(condition))
-
-    def _among(self, value: exp.Expr, items: list[exp.Expr]) -> exp.Expr:
-        if len(items) == 1:
-            return exp.EQ(this=value, expression=items[0])
-        return exp.In(this=value, expressions=items)
-
-    def _is_missing(self, value: p.Expression) -> exp.Expr:
-        if is_label(value):
-            _, table, where = self._label(value)
-            return exp.Not(this=exp.Exists(this=select_of([exp.Literal.number(1)], [table], [where])))
-        if never_missing(value):
-            return exp.false()
-        return exp.Is(this=self.value(value), expression=exp.null())
-
-    def _over_labels(self, values: Sequence[p.Expression], compare: Callable[..., exp.Expr], *, fold: bool) -> exp.Expr:
-        """A comparison; where a side is a label, whether it holds for one of the unit's labels."""
-        sides: list[exp.Expr] = []
-        tables: list[exp.Expr] = []
-        conditions: list[exp.Expr] = []
-        for value in values:
-            if is_label(value):
-                alias, table, where = self._label(value)
-                tables.append(table)
-                conditions.append(where)
-                sides.append(exp.column(folded("label") if fold else "label", alias))
-            else:
-                sides.append(self._folded(value) if fold else self.value(value))
-        comparison = compare(*sides)
-        if not tables:
-            return comparison
-        return exp.Exists(this=select_of([exp.Literal.number(1)], tables, [*conditions, comparison]))
-
-    def _label(self, value: p.Expression) -> tuple[str, exp.Expr, exp.Expr]:
-        assert isinstance(value, p.UnitProperty)
-        alias = self.alias("l")
-        table = aliased("label", alias)
-        return alias, table, exp.EQ(this=exp.column("unit_id", alias), expression=self.value(value.of))
-
-    # values: NULL where missing
-
-    def value(self, value: p.Expression) -> exp.Expr:
-        """A value of the pattern."""
-        match value:
-            case p.Constant(value=constant):
-                return self.parameters.bind(constant)
-            case p.UnitValue(unit=unit):
-                return self.unit(unit)
-            case p.MapValue():
-                return self._map_value(value)
-            case p.UnitProperty(of=of, name=name):
-                return self._unit_property(of, name)
-            case p.EdgeProperty(edge=edge, name=name):
-                return exp.column(name, self.edge(edge))
-            case p.RowProperty(row=row, name=name):
-                return exp.column(name, self.row(row))
-            case p.EdgeSign(edge=edge):
-                below = exp.LT(this=exp.column("weight", self.edge(edge)), expression=exp.Literal.number(0))
-                return exp.case().when(below, exp.Literal.number(-1)).else_(exp.Literal.number(1))
-            case p.Negative(operand=operand):
-                return exp.Neg(this=exp.paren(self.number(operand), copy=False))
-            case p.Arithmetic(operator=operator, left=left, right=right):
-                return self._arithmetic(operator, self.number(left), self.number(right))
-            case p.Function(name=name, arguments=arguments):
-                return self._function(name, arguments)
-            case p.HowMany(conditions=conditions):
-                return _number_true([_true(self.condition(c)) for c in conditions])
-            case p.ListLength(unit=unit):
-                return self.how_many(next(c for c in self._outermost().body.counted if c.unit == unit))
-            case p.Agreement():
-                return self._agreement(value)
-        return _true(self.condition(value))
-
-    def number(self, value: p.Expression) -> exp.Expr:
-        """A value as a double, for arithmetic."""
-        resolved = self.value(value)
-        return resolved if is_double(value) else exp.cast(resolved, exp.DataType.Type.DOUBLE, copy=False)
-
-    def _outermost(self) -> Frame:
-        return self if self.around is None else self.around._outermost()
-
-    def _folded(self, value: p.Expression) -> exp.Expr:
-        match value:
-            case p.Constant(value=text):
-                return self.parameters.bind(str(text).casefold())
-            case p.UnitProperty(of=of, name=name):
-                return self._unit_property(of, folded(name))
-            case p.RowProperty(row=row, name=name):
-                return exp.column(folded(name), self.row(row))
-        raise AssertionError(f"{type(value).__name__} is no text")
-
-    def _unit_property(self, of: p.UnitValue | p.MapValue, name: str) -> exp.Expr:
-        if isinstance(of, p.UnitValue):
-            return exp.column(name, self.unit_table(of.unit))
-        alias = self.alias("u")
-        table = aliased("unit", alias)
-        same = exp.EQ(this=exp.column("id", alias), expression=self._map_value(of))
-        return select_of([exp.column(name, alias)], [table], [same]).subquery(copy=False)
-
-    def _map_value(self, value: p.MapValue) -> exp.Expr:
-        alias = self.alias("m")
-        from_unit = exp.EQ(this=exp.column("source", alias), expression=self.value(value.of))
-        target = exp.column("target", alias)
-        if value.map == ANALOG:
-            table = aliased("analogue", alias)
-            first = exp.EQ(this=exp.column("rank", alias), expression=exp.Literal.number(1))
-            where = [from_unit, first, self._to_model(alias, value.model)]
-            return select_of([target], [table], where).subquery(copy=False)
-        table = aliased("map", alias)
-        named = exp.EQ(this=exp.column("map", alias), expression=self.parameters.bind(value.map))
-        return select_of([target], [table], [from_unit, named]).subquery(copy=False)
-
-    def _arithmetic(self, operator: str, left: exp.Expr, right: exp.Expr) -> exp.Expr:
-        if operator == "/":
-            right = exp.func("nullif", right, exp.Literal.number(0), copy=False)
-        node = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}[operator]
-        return exp.paren(node(this=left, expression=right), copy=False)
-
-    def _function(self, name: str, arguments: Sequence[p.Expression]) -> exp.Expr:
-        if not arguments:
-            return exp.Literal.number(0) if name in ("sum", "number") else exp.null()
-        numbers = [self.number(argument) for argument in arguments]
-        if name in ("abs", "sign"):
-            return exp.func(name, numbers[0], copy=False)
-        if name == "sum":
-            total = numbers[0]
-            for number in numbers[1:]:
-                total = exp.Add(this=total, expression=number)
-            return exp.paren(total)
-        if name == "number":
-            result: exp.Expr = exp.Literal.number(len(numbers))
-        elif len(numbers) == 1:
-            return numbers[0]
-        else:
-            result = exp.func("least" if name == "min" else "greatest", *numbers, copy=False)
-        # LEAST and GREATEST pass over NULL; here one missing value makes the whole missing.
-        gaps = [number for number, argument in zip(numbers, arguments, strict=True) if not never_missing(argument)]
-        if not gaps:
-            return result
-        missing = exp.or_(*(exp.Is(this=number.copy(), expression=exp.null()) for number in gaps))
-        return exp.case().when(missing, exp.null()).else_(result)
-
-    def _agreement(self, value: p.Agreement) -> exp.Expr:
-        known = next((n for n in self.parameters.agreements if n.value == value), None)
-        if known is None:
-            candidates = candidates_of([*self.bodies_around(), self.body])
-            known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
-            self.parameters.agreements.append(known)
-        alias = self.alias("a")
-        table = aliased(known.name, alias)
-        pairs = [
-            (f"{side}_{end}", exp.column(end, self.edge(edge)))
-            for side, edge in (("left", value.left), ("right", value.right))
-            for end in ("source", "target")
-        ]
-        same = [exp.EQ(this=exp.column(name, alias), expression=column) for name, column in pairs]
-        return select_of([exp.column("value", alias)], [table], same).subquery(copy=False)
-
-
-def aliased(table: str, alias: str) -> exp.Table:
-    """A table under an alias."""
-    name = exp.TableAlias(this=exp.Identifier(this=alias, quoted=False))
-    return exp.Table(this=exp.Identifier(this=table, quoted=False), alias=name)
-
-
-def select_of(columns: Sequence[exp.Expr], tables: Sequence[exp.Expr], where: Sequence[exp.Expr]) -> exp.Select:
-    """SELECT columns FROM tables WHERE all of the conditions; the expressions are taken, not copied."""
-    select = exp.Select(expressions=list(columns))
-    for i, table in enumerate(tables):
-        if i == 0:
-            select.from_(table, copy=False)
-        else:
-            select.append("joins", exp.Join(this=table, kind="CROSS"))
-    return select.where(*where, copy=False) if where else select
 
 
 _PARTS = {"edge": DEGREE / WIDTH, "map": 0.5 / WIDTH, "analogue": 1 / WIDTH, "unit": 1.0, "page": 0.0}
@@ -588,21 +375,3 @@ def _part_of(condition: exp.Expr) -> float:
 def _aliases(condition: exp.Expr, own: Set[str]) -> set[str]:
     """Which of these tables a condition names."""
     return {column.table for column in condition.find_all(exp.Column)} & own
-
-
-_COMPARISONS = {"=": exp.EQ, "!=": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
-
-
-def _true(condition: exp.Expr) -> exp.Expr:
-    """A condition with NULL turned to false."""
-    if isinstance(condition, exp.Boolean | exp.Exists):
-        return condition
-    return exp.paren(exp.Is(this=exp.paren(condition, copy=False), expression=exp.true()), copy=False)
-
-
-def _number_true(conditions: Sequence[exp.Expr]) -> exp.Expr:
-    one, zero = exp.Literal.number(1), exp.Literal.number(0)
-    total: exp.Expr = zero
-    for condition in conditions:
-        total = exp.Add(this=total, expression=exp.case().when(condition, one.copy()).else_(zero.copy()))
-    return exp.paren(total)

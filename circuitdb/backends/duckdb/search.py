@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -22,7 +22,8 @@ from sqlglot import exp
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
 from circuitdb.backends.duckdb import algebra
 from circuitdb.backends.duckdb.counting import factor_sql, term_sql
-from circuitdb.backends.duckdb.emitter import Frame, Models, Parameters
+from circuitdb.backends.duckdb.emitter import Frame, Models
+from circuitdb.backends.duckdb.expressions import Parameters
 from circuitdb.backends.duckdb.interrupting import Result, fetch_all, fetch_integers
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
@@ -33,10 +34,14 @@ from circuitdb.pattern.counting import Term, count_plan, plan_text
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
-if TYPE_CHECKING:
-    from circuitdb.backends.duckdb.store import DuckDBStore
-
 _SECONDS_FOR_TOTAL = 1.0
+
+
+class Readable(Protocol):
+    """Where the tables of graphs are: a file, or a graph in memory."""
+
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection for one operation."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Compiled:
     agreements: tuple[NeededAgreement, ...] = ()
 
 
-def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
+def find(store: Readable, query: p.Query, limits: Limits) -> Found:
     """One page of circuits, in the query's order."""
     started = time.perf_counter()
     with store.reading() as connection:
@@ -69,7 +74,7 @@ def find(store: DuckDBStore, query: p.Query, limits: Limits) -> Found:
     return Found(matches, truncated, seconds, "rows" if truncated else None, total)
 
 
-def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
+def count(store: Readable, query: p.Query, limits: Limits) -> int:
     """How many circuits there are.
 
     Raises
@@ -89,12 +94,29 @@ def count(store: DuckDBStore, query: p.Query, limits: Limits) -> int:
         return total
 
 
-def explain(store: DuckDBStore, query: p.Query) -> Explanation:
+def scores(store: Readable, query: p.Query, at_least: float) -> npt.NDArray[np.float64]:
+    """The scores of all circuits that score so high, whatever limit the query sets, in no order."""
+    if query.score is None:
+        return np.zeros(0)
+    with store.reading() as connection:
+        models = _models(connection, query)
+        parameters = Parameters()
+        frame = Frame(models, parameters, query.body).build(symmetry_for(query))
+        # A least is high enough where all are; told so, the store can drop edges before it joins them.
+        least = isinstance(query.score, p.Function) and query.score.name == "min"
+        for value in query.score.arguments if least and isinstance(query.score, p.Function) else (query.score,):
+            frame.where.append(exp.GTE(this=frame.number(value), expression=parameters.bind(float(at_least))))
+        select = frame.select(exp.alias_(frame.number(query.score), "score", copy=False))
+        rows = _fetch(connection, models, compiled_select(select, parameters))
+    return np.array([row[0] for row in rows], dtype=np.float64)
+
+
+def explain(store: Readable, query: p.Query) -> Explanation:
     """The SQL of a search and of a count."""
     with store.reading() as connection:
         models = _models(connection, query)
     page = page_sql(query, models, query.limit)
-    plan = count_plan(query.body, _symmetry(query))
+    plan = count_plan(query.body, symmetry_for(query))
     if plan is None:
         counting = f"list and count\n\n{_listed(query, models).sql}"
     else:
@@ -108,7 +130,7 @@ def explain(store: DuckDBStore, query: p.Query) -> Explanation:
 def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
     """The SQL of a page: unit ids in naming order, then the score; one row beyond the limit tells if there are more."""
     parameters = Parameters()
-    symmetry = _symmetry(query)
+    symmetry = symmetry_for(query)
     frame = Frame(models, parameters, query.body).build(symmetry)
     units = [exp.alias_(frame.unit(unit.name), f"c{i}", copy=False) for i, unit in enumerate(query.body.units)]
     score = exp.null() if query.score is None else frame.number(query.score)
@@ -124,7 +146,7 @@ def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
     select = frame.select(*columns).order_by(*order, copy=False)
     if rows is not None:
         select = select.limit(rows + 1, copy=False)
-    return _compiled(select, parameters)
+    return compiled_select(select, parameters)
 
 
 def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expr]:
@@ -140,8 +162,8 @@ def _keys(query: p.Query, models: Models, frame: Frame) -> Iterator[exp.Expr]:
 def _listed(query: p.Query, models: Models) -> Compiled:
     """The SQL of a count that lists the circuits."""
     parameters = Parameters()
-    frame = Frame(models, parameters, query.body).build(_symmetry(query))
-    return _compiled(frame.select(exp.Count(this=exp.Star())), parameters)
+    frame = Frame(models, parameters, query.body).build(symmetry_for(query))
+    return compiled_select(frame.select(exp.Count(this=exp.Star())), parameters)
 
 
 def _one_by_one(models: Models) -> Iterator[Models]:
@@ -152,14 +174,14 @@ def _one_by_one(models: Models) -> Iterator[Models]:
 
 def _term(term: Term, models: Models) -> Compiled:
     parameters = Parameters()
-    return _compiled(term_sql(term, models, parameters), parameters)
+    return compiled_select(term_sql(term, models, parameters), parameters)
 
 
 def _counted(
     connection: duckdb.DuckDBPyConnection, models: Models, query: p.Query, stopped: threading.Event
 ) -> int | None:
     """How many circuits there are; None if the time is up."""
-    plan = count_plan(query.body, _symmetry(query))
+    plan = count_plan(query.body, symmetry_for(query))
     if plan is None:
         rows = _fetch(connection, models, _listed(query, models))
         return int(rows[0][0]) if rows else None
@@ -189,7 +211,7 @@ def _multiplied(
     for factor in term.factors:
         parameters = Parameters()
         select, places = factor_sql(factor, models, parameters)
-        compiled = _compiled(select, parameters)
+        compiled = compiled_select(select, parameters)
         key = repr((compiled.sql, compiled.parameters, compiled.agreements))
         if key not in known:
             columns = _fetch_by(fetch_integers, connection, models, compiled)
@@ -200,11 +222,13 @@ def _multiplied(
     return algebra.assignments(term, rows, lambda: not stopped.is_set())
 
 
-def _symmetry(query: p.Query) -> Symmetry:
+def symmetry_for(query: p.Query) -> Symmetry:
+    """What each circuit once asks of a query's matches."""
     return Symmetry() if query.every_labelling else symmetry_of(query.body)
 
 
-def _compiled(select: exp.Expr, parameters: Parameters) -> Compiled:
+def compiled_select(select: exp.Expr, parameters: Parameters) -> Compiled:
+    """A SELECT as text, with those of the parameters that it uses."""
     used = {placeholder.name for placeholder in select.find_all(exp.Placeholder)}
     bound = {name: value for name, value in parameters.values.items() if name in used}
     return Compiled(select.sql("duckdb", pretty=True, copy=False), bound, tuple(parameters.agreements))
@@ -252,7 +276,7 @@ def _lists(
     page = pa.table({"place": range(len(numbers)), **{n: [ids[i] for ids in numbers] for i, n in enumerate(names)}})
     frame.add_rows("page", {unit.name: name for name, unit in zip(names, query.body.units, strict=True)})
     lists = [frame.units_of(counted) for counted in query.body.counted]
-    compiled = _compiled(frame.select(exp.column("place", "page"), *lists), parameters)
+    compiled = compiled_select(frame.select(exp.column("place", "page"), *lists), parameters)
     connection.register("page", page)
     try:
         found = {row[0]: [own or [] for own in row[1:]] for row in _fetch(connection, models, compiled)}
@@ -270,7 +294,7 @@ def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: N
     names = ("source", "target", "kernel", "kernel_h", "kernel_w", "offset_y", "offset_x")
     columns = [exp.alias_(exp.column(n, frame.edge(edge)), f"{side}_{n}") for side, edge in sides for n in names]
     keys = [exp.column(end, frame.edge(edge)) for _, edge in sides for end in ("source", "target")]
-    compiled = _compiled(frame.select(*columns).distinct(*keys), parameters)
+    compiled = compiled_select(frame.select(*columns).distinct(*keys), parameters)
     table: pa.Table = connection.sql(compiled.sql, params=dict(compiled.parameters)).to_arrow_table()
     left, right = (
         KernelColumns.of_table(table, f"{side}_", maps)

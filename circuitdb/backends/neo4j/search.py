@@ -16,7 +16,8 @@ import numpy as np
 
 from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
 from circuitdb.backends.neo4j import cypher as c
-from circuitdb.backends.neo4j.emitter import Frame, Parameters
+from circuitdb.backends.neo4j.emitter import Frame
+from circuitdb.backends.neo4j.expressions import Parameters
 from circuitdb.backends.neo4j.interrupting import fetch_all
 from circuitdb.backends.neo4j.schema import registered
 from circuitdb.errors import CircuitdbError
