@@ -15,8 +15,8 @@ from typing import Literal
 
 from circuitdb.errors import InputError
 
-SCHEMA_VERSION = 1
-"""Version of the stored form. A store refuses what a newer version wrote."""
+SCHEMA_VERSION = 2
+"""Version of the stored form. A store refuses what a newer version wrote, and an older one that it cannot read."""
 
 
 class Record(StrEnum):

@@ -1,8 +1,8 @@
 """Copies models from one store to another and proves that they arrived.
 
 `push` reads each model from one store, writes it to the other and compares counts and checksums. It can be run again
-after it was interrupted: models that are there and equal are skipped. Dense matrices go along where the other store
-holds them, analogues where it holds both of their models.
+after it was interrupted: models that are there and equal are skipped. Dense matrices and thumbnails go along where
+the other store holds them, analogues where it holds both of their models.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from circuitdb.backends.base import ModelGraph, Progress, Store
 from circuitdb.backends.validation import checked
 from circuitdb.errors import CircuitdbError, InputError
 
-_TABLES = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members")
+_TABLES = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members", "examples")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def _compare(sent: ModelGraph, arrived: ModelGraph, address: str) -> None:
             raise CircuitdbError(f"of {rows[0]} {name} of model {sent.name!r}, {rows[1]} arrived at {address}")
         if tables[0] is not None and not tables[0].equals(tables[1]):
             raise CircuitdbError(f"the {name} of model {sent.name!r} arrived at {address} changed")
+    if not np.array_equal(_signatures(before), _signatures(after)):
+        raise CircuitdbError(f"the signatures of model {sent.name!r} arrived at {address} changed")
     raise CircuitdbError(f"the properties of model {sent.name!r} arrived at {address} changed")
 
 
@@ -118,13 +121,16 @@ def checksum(graph: ModelGraph) -> str:
                 digest.update(f"\n{column} ".encode())
                 for part in _parts(table[column].combine_chunks()):
                     digest.update(part)
+    if graph.signatures is not None:
+        digest.update(f"\nsignatures {graph.signatures.shape}".encode())
+        digest.update(graph.signatures.tobytes())
     return digest.hexdigest()
 
 
 def canonical(graph: ModelGraph) -> ModelGraph:
     """The model in its one form: checked, every table in order of its keys, families numbered in that order too.
 
-    Tables without rows are None; dense matrices are left out.
+    Tables without rows are None; dense matrices and thumbnails are left out.
 
     Raises
     ------
@@ -145,7 +151,18 @@ def canonical(graph: ModelGraph) -> ModelGraph:
         families=families,
         members=members,
         dense={},
+        examples=_in_order(_without_thumbnails(graph.examples), "unit", "rank"),
     )
+
+
+def _without_thumbnails(examples: pa.Table | None) -> pa.Table | None:
+    if examples is None or "thumbnail" not in examples.column_names:
+        return examples
+    return examples.drop_columns(["thumbnail"])
+
+
+def _signatures(graph: ModelGraph) -> npt.NDArray[np.int8]:
+    return np.zeros((0, 0, 0), dtype=np.int8) if graph.signatures is None else graph.signatures
 
 
 def _in_order(table: pa.Table | None, *names: str) -> pa.Table | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from circuitdb.backends.base import Dense, KernelBlock, ModelGraph
+from circuitdb.backends.base import Dense, KernelBlock, ModelGraph, Responses
 from circuitdb.graph import Record, properties
 from circuitdb.kernels import MEASURED, measure
 
@@ -156,6 +157,51 @@ def random_graph(
         maps=map_table(_random_maps(rng, layer)),
         **_random_families(rng, layer, layer_names),
         dense=_random_dense(rng, layer_names, layer, np.array(index)) if dense else {},
+    )
+
+
+def random_responses(rng: np.random.Generator, graph: ModelGraph, *, pictures: int = 5, numbers: int = 4) -> Responses:
+    """Responses of a model's units: numbers of no meaning, maps, families, a few examples of most units."""
+    count = graph.units.num_rows
+    layers = graph.layers["name"].to_pylist()
+    layer = np.array([layers.index(name) for name in graph.units["layer"].to_pylist()])
+    unit = np.repeat(np.arange(count), rng.integers(0, 4, size=count))
+    rank = np.array([int((unit[:row] == unit[row]).sum()) + 1 for row in range(len(unit))])
+    shuffled = rng.permutation(len(unit))
+    examples = pa.table(
+        {
+            "unit": pa.array(unit, pa.int32()),
+            "rank": pa.array(rank, pa.int32()),
+            "picture": [f"Kodak '{rng.integers(24)}'" for _ in unit],
+            "y": rng.random(len(unit)) * 200,
+            "x": rng.random(len(unit)) * 200,
+            "value": rng.random(len(unit)) / 3,
+            "thumbnail": pa.array([rng.bytes(20) if rng.random() < 0.8 else None for _ in unit], pa.binary()),
+        }
+    )
+    return Responses(
+        {"name": "some", "sha256": rng.bytes(32).hex(), "pictures": pictures, "size": [224, 224]},
+        pa.table({"mean": rng.random(count), "sd": rng.random(count), "sparsity": rng.random(count)}),
+        map_table(_random_maps(rng, layer)),
+        **_random_families(rng, layer, layers),
+        examples=examples.take(pa.array(shuffled)),
+        signatures=rng.integers(-128, 128, size=(count, pictures, numbers), dtype=np.int8),
+    )
+
+
+def with_responses(graph: ModelGraph, responses: Responses) -> ModelGraph:
+    """The graph as it is after these responses were written."""
+    units = {name: graph.units[name] for name in graph.units.column_names}
+    units |= {name: responses.units[name] for name in responses.units.column_names}
+    return replace(
+        graph,
+        model={**graph.model, "probes": responses.probes},
+        units=pa.table(units),
+        maps=responses.maps,
+        families=responses.families,
+        members=responses.members,
+        examples=responses.examples,
+        signatures=responses.signatures,
     )
 
 
@@ -308,9 +354,9 @@ _DERIVED = {"units": {"key", "model", "depth", "kind"}, "layers": {"model", "wid
 
 
 def assert_same_graph(written: ModelGraph, read: ModelGraph) -> None:
-    """Fail unless `read` is what `written` says, but for what a store derives and for the order of edges."""
+    """Fail unless `read` is what `written` says, but for what a store derives and the order of edges and examples."""
     assert read.model == {name: value for name, value in written.model.items() if value is not None}
-    for name in ("layers", "units", "edges", "segments", "labels", "maps", "families", "members"):
+    for name in ("layers", "units", "edges", "segments", "labels", "maps", "families", "members", "examples"):
         before, after = (plain_rows(name, getattr(graph, name)) for graph in (written, read))
         assert len(before) == len(after), name
         for row_before, row_after in zip(before, after, strict=True):
@@ -319,6 +365,9 @@ def assert_same_graph(written: ModelGraph, read: ModelGraph) -> None:
                 if not (value is None and column in _DERIVED.get(name, ())) and column not in ("id", "family"):
                     assert row_after.get(column) == value, (name, column, row_before, row_after)
     assert _family_members(written) == _family_members(read)
+    assert (read.signatures is None) == (written.signatures is None)
+    if written.signatures is not None:
+        np.testing.assert_array_equal(read.signatures, written.signatures)
     assert list(read.dense) == list(written.dense)
     for layers, matrices in written.dense.items():
         np.testing.assert_array_equal(matrices.weight, read.dense[layers].weight)
@@ -338,6 +387,8 @@ def plain_rows(name: str, table: pa.Table | None) -> list[dict[str, Any]]:
                 row[column] = None
     if name == "edges":
         rows.sort(key=lambda row: (row["target"], row["source"], row["kind"] == "SKIP"))
+    if name == "examples":
+        rows.sort(key=lambda row: (row["unit"], row["rank"]))
     return rows
 
 

@@ -51,6 +51,10 @@ class Dense:
     blocks: tuple[KernelBlock, ...] = ()
 
 
+MEASURED_ON_PROBES = ("mean", "sd", "sparsity")
+"""The properties of a unit that `Responses` brings."""
+
+
 @dataclass(frozen=True)
 class Responses:
     """What a model's units do on a set of probes, and which unit is which other's image under a map.

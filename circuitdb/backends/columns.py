@@ -7,6 +7,7 @@ names table, row and column.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ REFERENCES: Mapping[Record, tuple[str, ...]] = {
     Record.MAP: ("source", "target"),
     Record.ANALOGUE: ("source", "target"),
     Record.LABEL: ("unit",),
+    Record.EXAMPLE: ("unit",),
     Record.FAMILY: ("id",),
     Record.MEMBER: ("family", "unit"),
 }
@@ -162,6 +164,12 @@ def with_columns(table: pa.Table, record: Record, **columns: pa.Array) -> pa.Tab
 def constant(value: str, length: int) -> pa.Array:
     """A text column of one value."""
     return pa.repeat(pa.scalar(value, pa.string()), length)
+
+
+def runs(values: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Each run of equal values: the value and the rows [first, last) where it stands."""
+    starts = [row for row, value in enumerate(values) if row == 0 or values[row - 1] != value]
+    return [(values[a], a, b) for a, b in pairwise([*starts, len(values)])]
 
 
 def increasing(*keys: npt.NDArray[np.generic]) -> Flags:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from circuitdb.backends.base import Analogues, Dense, ModelGraph, Value
+from circuitdb.backends.base import MEASURED_ON_PROBES, Analogues, Dense, ModelGraph, Responses, Value
 from circuitdb.backends.columns import (
     Integers,
     Place,
@@ -30,7 +31,7 @@ from circuitdb.backends.columns import (
     with_columns,
 )
 from circuitdb.errors import InputError
-from circuitdb.graph import EdgeKind, Record, check_name, property_of, unit_key
+from circuitdb.graph import EdgeKind, Record, check_name, properties, property_of, unit_key
 
 KINDS = tuple(kind.value for kind in EdgeKind)
 
@@ -51,7 +52,7 @@ def checked(graph: ModelGraph) -> ModelGraph:
     layers, names = _checked_layers(graph.layers, name)
     units, places = _checked_units(graph.units, layers, names, name)
     layers = _with_widths(layers, places)
-    families, members = _checked_families(graph, names, places)
+    families, members = _checked_families(graph.families, graph.members, names, places)
     return ModelGraph(
         model,
         layers,
@@ -63,6 +64,36 @@ def checked(graph: ModelGraph) -> ModelGraph:
         families=families,
         members=members,
         dense=_checked_dense(graph.dense, layers),
+        examples=_checked_examples(graph.examples, places),
+        signatures=_checked_signatures(graph.signatures, len(places)),
+    )
+
+
+def checked_responses(responses: Responses, model: str, layers: pa.Table, units: pa.Table) -> Responses:
+    """The responses of a model as a store takes them: `units` has all of its columns, families go by their row.
+
+    layers, units: those of the model as the store holds them; of the units at least layer and index.
+
+    Raises
+    ------
+    InputError
+        If anything is wrong; the message names the place.
+    """
+    layers, names = _checked_layers(layers, model)
+    _, places = _checked_units(units, layers, names, model)
+    probes = _checked_probes(responses.probes, model)
+    families, members = _checked_families(responses.families, responses.members, names, places)
+    signatures = _checked_signatures(responses.signatures, len(places))
+    if signatures is not None and "pictures" in probes and probes["pictures"] != signatures.shape[1]:
+        raise InputError(f"signatures: {signatures.shape[1]} pictures, but the probes have {probes['pictures']}")
+    return Responses(
+        probes,
+        _checked_measured(responses.units, len(places)),
+        _some(_checked_maps(responses.maps, places)),
+        _some(families),
+        _some(members),
+        examples=_checked_examples(responses.examples, places),
+        signatures=signatures,
     )
 
 
@@ -128,6 +159,14 @@ def _checked_model(model: Mapping[str, Value]) -> dict[str, Value]:
         elif value is not None:
             check_text(value, f"model {name!r}: {given}")
     return {given: value for given, value in model.items() if value is not None}
+
+
+def _checked_probes(probes: Mapping[str, Value], model: str) -> dict[str, Value]:
+    for name in ("name", "sha256"):
+        if not isinstance(probes.get(name), str) or not probes[name]:
+            raise InputError(f"probes: {name} is missing; it must be text")
+    _checked_model({"name": model, "probes": dict(probes)})
+    return dict(probes)
 
 
 def check_text(text: str, place: str) -> str:
@@ -281,14 +320,73 @@ def _checked_maps(table: pa.Table | None, places: _Places) -> pa.Table | None:
     return table
 
 
+def _checked_measured(table: pa.Table, count: int) -> pa.Table:
+    """What was measured on the probes [units], every column there."""
+    for name in table.column_names:
+        if name not in MEASURED_ON_PROBES:
+            raise InputError(f"units: responses bring {', '.join(MEASURED_ON_PROBES)}, not {name!r}")
+    if table.num_rows != count:
+        raise InputError(f"units: {table.num_rows} rows of responses for {count} units")
+    required = tuple(prop.name for prop in properties(Record.UNIT) if not prop.optional)
+    known = typed(table, Record.UNIT, "units", filled=required)
+    return pa.table(
+        {
+            name: known[name] if name in known.column_names else pa.nulls(count, pa.float64())
+            for name in MEASURED_ON_PROBES
+        }
+    )
+
+
+def _checked_examples(table: pa.Table | None, places: _Places) -> pa.Table | None:
+    """The strongest positions in order of unit and rank."""
+    if table is None:
+        return None
+    unit = references(table, "unit", len(places), "examples")
+
+    def place(row: int) -> str:
+        return f"examples: row {row} ({places.key(int(unit[row]))})"
+
+    plain = table.drop_columns([name for name in table.column_names if name == "thumbnail"])
+    checked_table = typed(plain, Record.EXAMPLE, "examples", place)
+    rank = integers(checked_table, "rank")
+    refuse(rank < 1, place, "a rank is 1 or more")
+    refuse(pc.equal(checked_table["picture"], "").to_numpy(), place, "the picture has no name")
+    if "thumbnail" in table.column_names:
+        thumbnails = table["thumbnail"]
+        if not (pa.types.is_null(thumbnails.type) or thumbnails.type in (pa.binary(), pa.large_binary())):
+            raise InputError(f"examples: thumbnail holds {thumbnails.type} instead of binary")
+        if thumbnails.null_count < len(thumbnails):
+            checked_table = checked_table.append_column("thumbnail", thumbnails.cast(pa.large_binary()))
+    order = np.lexsort((rank, unit))
+    repeated = ~increasing(unit[order], rank[order])
+    if repeated.any():
+        row = int(order[int(np.argmax(repeated)) + 1])
+        raise InputError(f"{place(row)}: rank {rank[row]} stands there twice")
+    return checked_table.take(pa.array(order))
+
+
+def _checked_signatures(signatures: npt.NDArray[np.int8] | None, count: int) -> npt.NDArray[np.int8] | None:
+    if signatures is None:
+        return None
+    if signatures.ndim != 3 or signatures.shape[0] != count or 0 in signatures.shape[1:]:
+        raise InputError(f"signatures are {list(signatures.shape)} instead of [{count} units, pictures, numbers]")
+    if signatures.dtype != np.int8:
+        raise InputError(f"signatures hold {signatures.dtype} instead of int8")
+    return np.ascontiguousarray(signatures)
+
+
+def _some(table: pa.Table | None) -> pa.Table:
+    return pa.table({}) if table is None else table
+
+
 def _checked_families(
-    graph: ModelGraph, names: tuple[str, ...], places: _Places
+    given: pa.Table | None, given_members: pa.Table | None, names: tuple[str, ...], places: _Places
 ) -> tuple[pa.Table | None, pa.Table | None]:
-    if graph.families is None:
-        if graph.members is not None and graph.members.num_rows:
+    if given is None:
+        if given_members is not None and given_members.num_rows:
             raise InputError("members: there are no families")
         return None, None
-    families = typed(graph.families, Record.FAMILY, "families", filled=("model",))
+    families = typed(given, Record.FAMILY, "families", filled=("model",))
     rows_of(families["layer"], names, "families", "layer")
     ids = integers(families, "id")
     if (twice := first_repeated(ids.tolist())) is not None:
@@ -299,10 +397,10 @@ def _checked_families(
         id=pa.array(np.arange(len(ids), dtype=np.int32)),
         model=constant(places.model, len(ids)),
     )
-    if graph.members is None:
+    if given_members is None:
         return families, None
-    unit = references(graph.members, "unit", len(places), "members")
-    members = typed(graph.members, Record.MEMBER, "members", lambda row: f"members: row {row}")
+    unit = references(given_members, "unit", len(places), "members")
+    members = typed(given_members, Record.MEMBER, "members", lambda row: f"members: row {row}")
     row_of_id = {identity: row for row, identity in enumerate(ids.tolist())}
     rows = [row_of_id.get(identity) for identity in members["family"].to_pylist()]
     if None in rows:

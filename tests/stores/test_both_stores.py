@@ -17,7 +17,7 @@ from circuitdb.errors import InputError
 from circuitdb.transfer import canonical, checksum, push
 
 NAME_OF_FRAGMENTS = "'; MATCH (n) DETACH DELETE n -- `\" $x {0}"
-TABLES = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members")
+TABLES = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members", "examples")
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def assert_equal_graphs(first: ModelGraph, second: ModelGraph) -> None:
         assert (tables[0] is None) == (tables[1] is None), name
         if tables[0] is not None:
             assert tables[0].to_pylist() == tables[1].to_pylist(), name
+    np.testing.assert_array_equal(first.signatures, second.signatures)
 
 
 def keys_of(graph: ModelGraph) -> list[str]:

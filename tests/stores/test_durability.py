@@ -321,6 +321,7 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path, c
     ("statement", "message"),
     [
         ("UPDATE meta SET value = '999'", "was written by a newer circuitdb"),
+        ("UPDATE meta SET value = '1'", "was written by an older circuitdb .* ingest its models again"),
         ("UPDATE meta SET value = 'x'", "not one of circuitdb's"),
         ("DELETE FROM meta", "not one of circuitdb's"),
         ("DROP TABLE meta", "not one of circuitdb's"),

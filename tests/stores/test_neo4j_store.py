@@ -14,7 +14,7 @@ import neo4j_server
 import numpy as np
 import pyarrow as pa
 import pytest
-from graphs import graph_of, random_graph, toy_graph
+from graphs import graph_of, random_graph, random_responses, toy_graph, with_responses
 from neo4j.exceptions import (
     AuthError,
     ClientError,
@@ -328,9 +328,12 @@ class TestAddresses:
 
 @pytest.fixture
 def graphs() -> list[ModelGraph]:
+    rng = np.random.default_rng(4)
+    random = random_graph(rng, name="r '\"`;,\n", kernels=True)
+    responses = random_responses(rng, random)
     return [
         toy_graph(),
-        random_graph(np.random.default_rng(4), name="r '\"`;,\n", kernels=True),
+        with_responses(random, replace(responses, examples=responses.examples.drop_columns(["thumbnail"]))),
         graph_of({"L0": 2, "L1": 1}, [("L0:0", "L1:0", 1.0)], name="ü", labels=[("L0:0", 'a;b,"c"\n'), ("L0:0", "d")]),
     ]
 
@@ -344,7 +347,7 @@ def raw_graph(store: Neo4jStore) -> tuple[list[str], list[str]]:
     )
 
     def plain(properties: dict[str, object]) -> list[tuple[str, object]]:
-        return sorted((name, value) for name, value in properties.items() if name != "load")
+        return sorted((name, value) for name, value in properties.items() if name not in ("load", "responses"))
 
     return (
         sorted(repr((sorted(row["labels"]), plain(row["properties"]))) for row in nodes),

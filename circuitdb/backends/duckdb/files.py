@@ -55,6 +55,14 @@ def reading(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnecti
             connection.close()
 
 
+def in_memory() -> duckdb.DuckDBPyConnection:
+    """A connection to an empty database in memory, of one thread, that reads as `reading` does."""
+    connection = duckdb.connect(":memory:", config=_CONFIG | _ORDER_OF_JOINS | {"threads": 1})
+    for statement in create_statements():
+        fetch(connection, statement)
+    return connection
+
+
 @contextmanager
 def writing(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection within a transaction, which is committed at the end or, after an error, rolled back.
@@ -157,6 +165,11 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     if int(versions[0]) > SCHEMA_VERSION:
         raise InputError(
             f"{path} was written by a newer circuitdb (form {versions[0]}, this one knows {SCHEMA_VERSION}); upgrade it"
+        )
+    if int(versions[0]) < SCHEMA_VERSION:
+        raise InputError(
+            f"{path} was written by an older circuitdb (form {versions[0]}, this one writes {SCHEMA_VERSION}); "
+            "delete it and ingest its models again"
         )
 
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from circuitdb.backends.base import Analogues, Dense, KernelBlock, ModelGraph, Value
-from circuitdb.backends.columns import ARROW_TYPES
+from circuitdb.backends.base import MEASURED_ON_PROBES, Analogues, Dense, KernelBlock, ModelGraph, Responses, Value
+from circuitdb.backends.columns import ARROW_TYPES, runs
 from circuitdb.backends.duckdb.files import fetch
 from circuitdb.backends.duckdb.schema import TABLES, folded, quoted
 from circuitdb.graph import Record, properties
@@ -26,6 +27,8 @@ UNIT_NUMBERS: Mapping[str, tuple[str, ...]] = {
     "edge": ("source", "target"),
     "map": ("source", "target"),
     "member": ("unit_id",),
+    "example": ("unit_id",),
+    "signature": ("unit_id",),
 }
 """Columns that hold numbers of units."""
 
@@ -35,6 +38,7 @@ FAMILY_NUMBERS: Mapping[str, tuple[str, ...]] = {"family": ("id",), "member": ("
 _RENAMED: Mapping[str, Mapping[str, str]] = {
     "label": {"unit": "unit_id"},
     "member": {"family": "family_id", "unit": "unit_id"},
+    "example": {"unit": "unit_id"},
 }
 """Per table, columns of a `ModelGraph` that the store calls otherwise."""
 
@@ -56,8 +60,10 @@ def rows_of(graph: ModelGraph) -> dict[str, pa.Table]:
         "segment": graph.segments,
         "dense": _dense_rows(graph.dense),
         "dense_kernel": _kernel_rows(graph.dense),
+        "example": graph.examples,
+        "signature": _signature_rows(graph.signatures, graph.units),
     }
-    return {name: _stored(name, table) for name, table in given.items() if table is not None and table.num_rows}
+    return _stored_tables(given)
 
 
 def insert(
@@ -76,6 +82,31 @@ def insert(
     statement = f"INSERT INTO {quoted(name)} ({columns}) SELECT {', '.join(values.values())} FROM incoming"
     fetch(connection, statement, parameters)
     connection.unregister("incoming")
+
+
+def replace_responses(
+    connection: duckdb.DuckDBPyConnection, model_id: int, responses: Responses, first_family: int
+) -> None:
+    """Put checked responses in the place of what a model has, new families numbered from `first_family`."""
+    given = {
+        "map": responses.maps,
+        "family": responses.families,
+        "member": responses.members,
+        "example": responses.examples,
+        "signature": _signature_rows(responses.signatures, read_table(connection, "unit", model_id)),
+    }
+    for name in given:
+        fetch(connection, f"DELETE FROM {quoted(name)} WHERE model_id = ?", [model_id])
+    first_unit, count = unit_numbers(connection, model_id)
+    probes = json.dumps(dict(responses.probes))
+    fetch(connection, "UPDATE model SET probes = ? WHERE id = ?", [probes, model_id])
+    ids = pa.array(np.arange(first_unit, first_unit + count, dtype=np.int32))
+    connection.register("incoming", responses.units.append_column("id", ids))
+    values = ", ".join(f"{name} = incoming.{name}" for name in MEASURED_ON_PROBES)
+    fetch(connection, f"UPDATE unit SET {values} FROM incoming WHERE unit.id = incoming.id")
+    connection.unregister("incoming")
+    for name, table in _stored_tables(given).items():
+        insert(connection, name, table, model_id, first_unit, first_family)
 
 
 def unit_numbers(connection: duckdb.DuckDBPyConnection, model_id: int) -> tuple[int, int]:
@@ -126,13 +157,9 @@ def read_analogues(connection: duckdb.DuckDBPyConnection) -> list[Analogues]:
 
 def read_graph(connection: duckdb.DuckDBPyConnection, model_id: int) -> ModelGraph:
     """The model of that id as it was written."""
-    first_unit, first_family = (
-        int(fetch(connection, f"SELECT coalesce(min(id), 0) FROM {table} WHERE model_id = ?", [model_id])[0][0])
-        for table in ("unit", "family")
-    )
 
     def read(name: str) -> pa.Table:
-        return _read_table(connection, name, model_id, first_unit, first_family)
+        return read_table(connection, name, model_id)
 
     [model] = read("model").to_pylist()
     return ModelGraph(
@@ -146,6 +173,8 @@ def read_graph(connection: duckdb.DuckDBPyConnection, model_id: int) -> ModelGra
         families=read("family"),
         members=read("member"),
         dense=read_dense(connection, model_id),
+        examples=read("example"),
+        signatures=read_signatures(connection, model_id),
     )
 
 
@@ -156,6 +185,18 @@ def model_properties(row: Mapping[str, Value]) -> dict[str, Value]:
         for prop in properties(Record.MODEL)
         if row.get(prop.name) is not None
     }
+
+
+def read_signatures(connection: duckdb.DuckDBPyConnection, model_id: int) -> npt.NDArray[np.int8] | None:
+    """The signatures [unit, picture, number] of a model's units in key order, or None."""
+    layers = fetch(
+        connection,
+        "SELECT entries, units, pictures, numbers FROM signature WHERE model_id = ? ORDER BY unit_id",
+        [model_id],
+    )
+    if not layers:
+        return None
+    return np.concatenate([np.frombuffer(entries, dtype=np.int8).reshape(shape) for entries, *shape in layers])
 
 
 def read_dense(
@@ -200,6 +241,11 @@ def _model_row(model: Mapping[str, Value]) -> pa.Table:
             for name, value in model.items()
         }
     )
+
+
+def _stored_tables(given: Mapping[str, pa.Table | None]) -> dict[str, pa.Table]:
+    """The tables that have rows, as the store keeps them."""
+    return {name: _stored(name, table) for name, table in given.items() if table is not None and table.num_rows}
 
 
 def _stored(name: str, table: pa.Table) -> pa.Table:
@@ -253,31 +299,54 @@ def _kernel_rows(dense: Mapping[tuple[str, str], Dense]) -> pa.Table:
     )
 
 
+def _signature_rows(signatures: npt.NDArray[np.int8] | None, units: pa.Table) -> pa.Table | None:
+    """A row for each layer's run of units."""
+    if signatures is None:
+        return None
+    layers = runs(units["layer"].to_pylist())
+    _, pictures, numbers = signatures.shape
+    return pa.table(
+        {
+            "unit_id": pa.array([first for _, first, _ in layers], pa.int32()),
+            "units": pa.array([last - first for _, first, last in layers], pa.int32()),
+            "pictures": pa.array([pictures] * len(layers), pa.int32()),
+            "numbers": pa.array([numbers] * len(layers), pa.int32()),
+            "entries": pa.array([signatures[first:last].tobytes() for _, first, last in layers], pa.large_binary()),
+        }
+    )
+
+
 def _bytes(numbers: np.ndarray[tuple[int, ...], np.dtype[np.floating]], form: str) -> bytes:
     """The numbers, row major."""
     return np.ascontiguousarray(numbers, dtype=form).tobytes()
 
 
-def _read_table(
-    connection: duckdb.DuckDBPyConnection, name: str, model_id: int, first_unit: int, first_family: int
-) -> pa.Table:
+def read_table(connection: duckdb.DuckDBPyConnection, name: str, model_id: int) -> pa.Table:
     """A table's rows of one model, as a `ModelGraph` has them."""
+    first = {
+        numbered: fetch(connection, f"SELECT coalesce(min(id), 0) FROM {numbered} WHERE model_id = ?", [model_id])[0][0]
+        for numbered in ("unit", "family")
+    }
     props = {prop.name: prop for prop in properties(_RECORDS[name])}
+    optional = {prop.name for prop in props.values() if prop.optional}
     given_names = {stored: given for given, stored in _RENAMED.get(name, {}).items()}
     numbers = (*UNIT_NUMBERS.get(name, ()), *FAMILY_NUMBERS.get(name, ()))
     selected, types = [], {}
     parameters: dict[str, int] = {"model": model_id}
-    for column in (column.name for column in TABLES[name]):
+    for column, kind in ((column.name, column.type) for column in TABLES[name]):
         given = given_names.get(column, column)
         if column in numbers and name != "unit":
-            is_family = column in FAMILY_NUMBERS.get(name, ())
-            parameter, first = ("family", first_family) if is_family else ("unit", first_unit)
-            parameters[parameter] = first
+            parameter = "family" if column in FAMILY_NUMBERS.get(name, ()) else "unit"
+            parameters[parameter] = first[parameter]
             selected.append(f"CAST({quoted(column)} - ${parameter} AS INTEGER) AS {quoted(given)}")
             types[given] = pa.int32()
         elif column in props:
             selected.append(quoted(column))
             types[column] = ARROW_TYPES[props[column].type]
+        elif kind == "BLOB":
+            selected.append(quoted(column))
+            types[column] = pa.large_binary()
+            optional.add(column)
     own = "id" if name == "model" else "model_id"
     rows = connection.sql(
         f"SELECT {', '.join(selected)} FROM {quoted(name)} WHERE {own} = $model", params=parameters
@@ -287,6 +356,6 @@ def _read_table(
         {
             column: values
             for column, values in columns.items()
-            if values.null_count < len(values) or column not in props or not props[column].optional
+            if column not in optional or values.null_count < len(values)
         }
     )

@@ -72,6 +72,12 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "family": (*_integers("id", "model_id"), *_columns(Record.FAMILY, frozenset({"model"}))),
     "member": (*_integers("family_id", "model_id", "unit_id"), *_columns(Record.MEMBER, frozenset({"unit"}))),
     "segment": (*_integers("model_id"), *_columns(Record.SEGMENT)),
+    "example": (
+        *_integers("model_id", "unit_id"),
+        *_columns(Record.EXAMPLE, frozenset({"unit"})),
+        Column("thumbnail", "BLOB"),
+    ),
+    "signature": (*_integers("model_id", "unit_id", "units", "pictures", "numbers"), Column("entries", "BLOB")),
     "dense": (
         *_integers("model_id"),
         *_texts("source_layer", "target_layer"),
@@ -88,7 +94,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         Column("kernels", "BLOB"),
     ),
 }
-"""Every table and its columns, in order."""
+"""Every table and its columns, in order. A row of `signature` holds a layer's units, `unit_id` the first of them."""
 
 MODEL_COLUMNS: Mapping[str, tuple[str, ...]] = {
     name: tuple(c.name for c in columns if c.name.endswith("model_id") or (name == "model" and c.name == "id"))

@@ -13,11 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
-from circuitdb.backends.base import Analogues, Dense, Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.base import (
+    Analogues,
+    Dense,
+    Explanation,
+    Found,
+    Limits,
+    ModelGraph,
+    Progress,
+    Responses,
+    Row,
+)
 from circuitdb.backends.duckdb import files, rows
 from circuitdb.backends.duckdb.schema import MODEL_COLUMNS, folded, quoted
-from circuitdb.backends.validation import check_text, checked, checked_analogues
+from circuitdb.backends.validation import check_text, checked, checked_analogues, checked_responses
 from circuitdb.errors import InputError
 from circuitdb.graph import Record, properties
 
@@ -192,6 +204,34 @@ class DuckDBStore:
             if not files.fetch(connection, statement, [unit_id, label]):
                 raise InputError(f"{key} has no label {label!r}")
 
+    def write_responses(self, model: str, responses: Responses) -> None:
+        """Write what a model's units do on probes, in the place of what is there: all of it or nothing.
+
+        Raises
+        ------
+        InputError
+            If the model is not there, or the tables do not fit its units.
+        """
+        files.require(self.path)
+        with files.writing(self.path, self._wait_seconds) as connection:
+            model_id = self._known_model(connection, model)
+            layers, units = (rows.read_table(connection, name, model_id) for name in ("layer", "unit"))
+            given = checked_responses(responses, model, layers, units)
+            rows.replace_responses(connection, model_id, given, _next_id(connection, "family"))
+
+    def examples(self, keys: Sequence[str]) -> dict[str, list[Row]]:
+        """The strongest probe positions of each of the units: rows with rank, picture, y, x, value, thumbnail."""
+        found: dict[str, list[Row]] = {key: [] for key in keys}
+        with self.reading() as connection:
+            for row in _rows(connection, _EXAMPLES, [list(keys)]):
+                found[row["unit"]].append(_without(row, "unit"))
+        return found
+
+    def signatures(self, model: str) -> npt.NDArray[np.int8] | None:
+        """The signatures [unit, picture, number] of a model's units in key order, or None if it was not probed."""
+        with self.reading() as connection:
+            return rows.read_signatures(connection, self._known_model(connection, model))
+
     def write_analogues(self, analogues: Analogues) -> None:
         """Write the analogues from one model to another, in the place of those that are there.
 
@@ -273,6 +313,11 @@ _FAMILIES = """
 _MEMBERS = """
     SELECT u.key AS unit, m.pose FROM member AS m JOIN unit AS u ON u.id = m.unit_id
     WHERE m.family_id = ? ORDER BY m.rowid
+"""
+_EXAMPLES = """
+    SELECT u.key AS unit, e.rank, e.picture, e.y, e.x, e.value, e.thumbnail
+    FROM example AS e JOIN unit AS u ON u.id = e.unit_id
+    WHERE u.key IN (SELECT unnest(CAST(? AS VARCHAR[]))) ORDER BY e.unit_id, e.rank
 """
 _ADD_LABEL = f"""
     INSERT INTO label (unit_id, model_id, label, {folded("label")}, source)

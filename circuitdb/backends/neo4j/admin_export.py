@@ -13,12 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.neo4j.schema import (
+    EXAMPLE_LISTS,
     MAPS_TO,
     MEMBER_OF,
     META,
@@ -51,7 +53,8 @@ def export_for_admin(graphs: Iterable[ModelGraph], folder: Path, database: str =
     Raises
     ------
     InputError
-        If the folder holds something, two models have one name, or a label is empty or holds U+001F.
+        If the folder holds something, two models have one name, a label is empty, or a label or the name of a picture
+        holds U+001F.
     CircuitdbError
         If the folder cannot be written.
     """
@@ -135,6 +138,8 @@ def _write(path: Path, table: pa.Table, headers: Mapping[str, str]) -> None:
 
 
 def _csv_type(kind: pa.DataType) -> str:
+    if pa.types.is_binary(kind):
+        return "byte[]"
     if pa.types.is_list(kind):
         return f"{_csv_type(kind.value_type)}[]"
     if pa.types.is_integer(kind):
@@ -145,13 +150,26 @@ def _csv_type(kind: pa.DataType) -> str:
 
 
 def _plain(column: pa.Array, name: str) -> pa.Array:
-    """The column; one of lists as a text each, numbers of single precision as the doubles they are."""
+    """The column; one of lists or bytes as a text each, numbers of single precision as the doubles they are."""
+    if pa.types.is_binary(column.type):
+        column = _signed_bytes(column)
     if not pa.types.is_list(column.type):
         return column
-    if pa.types.is_floating(column.type.value_type):
-        return pc.binary_join(column.cast(pa.list_(pa.float64())).cast(pa.list_(pa.string())), SEPARATOR)
+    if not pa.types.is_string(column.type.value_type):
+        number = pa.float64() if pa.types.is_floating(column.type.value_type) else pa.int64()
+        return pc.binary_join(column.cast(pa.list_(number)).cast(pa.list_(pa.string())), SEPARATOR)
     if pc.any(pc.match_substring(column.flatten(), SEPARATOR)).as_py():
-        raise InputError("a label holds the character U+001F, which the importer takes for a separator")
+        what = "a picture's name" if name == EXAMPLE_LISTS["picture"] else "a label"
+        raise InputError(f"{what} holds the character U+001F, which the importer takes for a separator")
     if name == "labels" and pc.any(pc.equal(column.flatten(), "")).as_py():
         raise InputError("a label is empty, which the importer takes for no label")
     return pc.binary_join(column, SEPARATOR)
+
+
+def _signed_bytes(column: pa.Array) -> pa.Array:
+    """Bytes as lists of signed numbers."""
+    lengths = pc.binary_length(column)
+    ends = np.concatenate([[0], np.cumsum(pc.fill_null(lengths, 0).to_numpy())])
+    offsets = pa.array(ends, pa.int32(), mask=np.append(column.is_null().to_numpy(zero_copy_only=False), False))
+    entries = np.frombuffer(b"".join(entry for entry in column.to_pylist() if entry is not None), dtype=np.int8)
+    return pa.ListArray.from_arrays(offsets, pa.array(entries))

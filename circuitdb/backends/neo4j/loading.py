@@ -25,12 +25,13 @@ from circuitdb.backends.neo4j.schema import (
     UNIT_KINDS,
     literal_map,
 )
-from circuitdb.backends.neo4j.tables import NodeTables, packed_sizes, to_columns, to_list
+from circuitdb.backends.neo4j.tables import NodeTables, ResponseTables, packed_sizes, to_columns
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import Record
 
 if TYPE_CHECKING:
     import neo4j
+    import pyarrow as pa
 
 SWEEP_ROWS = 20_000
 BEAT_SECONDS = 10.0
@@ -135,14 +136,8 @@ def _switch(transaction: neo4j.ManagedTransaction, tables: NodeTables, where: st
     elif _run(transaction, "MATCH (m:Model {name: $model}) RETURN m.name", {"model": name}):
         raise InputError(f"model {name!r} is already in {where}; --replace writes it anew")
     _run(transaction, "CREATE (m:Model) SET m = $model", {"model": tables.model})
-    for record, table in (
-        (Record.LAYER, tables.layers),
-        (Record.SEGMENT, tables.segments),
-        (Record.FAMILY, tables.families),
-    ):
-        columns = list(to_columns(table).values())
-        text = _create_nodes_text(NODE_LABELS[record], table.column_names)
-        _run(transaction, text, {"columns": columns, "count": table.num_rows})
+    create_nodes(transaction, Record.LAYER, tables.layers)
+    create_nodes(transaction, Record.SEGMENT, tables.segments)
     shown = 0
     for kind, label in UNIT_KINDS.items():
         text = (
@@ -152,14 +147,25 @@ def _switch(transaction: neo4j.ManagedTransaction, tables: NodeTables, where: st
         shown += _run(transaction, text, {"load": load, "kind": kind})[0]["count"]
     if shown != tables.units.num_rows:
         raise CircuitdbError(f"model {name!r} came to {shown} units of {tables.units.num_rows}; write it again")
-    keys = to_list(tables.units["key"].take(tables.members["unit"]))
-    members = {"keys": keys, "model": name, **to_columns(tables.members)}
+    create_families(transaction, name, tables)
+
+
+def create_nodes(transaction: neo4j.ManagedTransaction, record: Record, table: pa.Table) -> None:
+    """Create a node for each row of a table."""
+    columns = list(to_columns(table).values())
+    text = _create_nodes_text(NODE_LABELS[record], table.column_names)
+    _run(transaction, text, {"columns": columns, "count": table.num_rows})
+
+
+def create_families(transaction: neo4j.ManagedTransaction, model: str, tables: NodeTables | ResponseTables) -> None:
+    """Create the families of a model, whose units are there, and join their members to them."""
+    create_nodes(transaction, Record.FAMILY, tables.families)
     _run(
         transaction,
-        "UNWIND range(0, size($keys) - 1) AS i MATCH (u:Unit {key: $keys[i]}) "
+        "UNWIND range(0, size($unit) - 1) AS i MATCH (u:Unit {model: $model, position: $unit[i]}) "
         "MATCH (f:Family {model: $model}) WHERE f.number = $family[i] "
         f"CREATE (u)-[:{MEMBER_OF} {{pose: $pose[i], place: $place[i]}}]->(f)",
-        members,
+        {"model": model, **to_columns(tables.members)},
     )
 
 

@@ -11,8 +11,16 @@ import pyarrow as pa
 from circuitdb.backends.base import ModelGraph, Row
 from circuitdb.backends.columns import ARROW_TYPES
 from circuitdb.backends.neo4j.connection import Connection
-from circuitdb.backends.neo4j.schema import ANALOGOUS_TO, EDGE_TYPES, MAPS_TO, MEMBER_OF, quoted, registered
-from circuitdb.backends.neo4j.tables import label_pairs, model_properties
+from circuitdb.backends.neo4j.schema import (
+    ANALOGOUS_TO,
+    EDGE_TYPES,
+    EXAMPLE_LISTS,
+    MAPS_TO,
+    MEMBER_OF,
+    quoted,
+    registered,
+)
+from circuitdb.backends.neo4j.tables import EXAMPLE_TYPES, examples_of, label_pairs, model_properties, signatures_of
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import PropertyType, Record
 
@@ -21,6 +29,12 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 20_000
 EDGES = "|".join(EDGE_TYPES)
+_UNIT = (
+    "u {"
+    + ", ".join(f".{quoted(n)}" for n in (*(p.name for p in registered(Record.UNIT)), "labels", "label_sources"))
+    + "}"
+)
+"""What is told of a unit `u`."""
 KIND_ORDER = {kind: place for place, kind in enumerate(EDGE_TYPES)}
 
 
@@ -59,14 +73,14 @@ def read_models(connection: Connection) -> list[Row]:
 
 def read_units(connection: Connection, keys: Sequence[str]) -> list[Row]:
     """The properties of units, with `labels`, in the order of `keys`; unknown keys are left out."""
-    text = "UNWIND $keys AS key MATCH (u:Unit {key: key}) RETURN properties(u)"
+    text = f"UNWIND $keys AS key MATCH (u:Unit {{key: key}}) RETURN {_UNIT}"
     found = {row[0]["key"]: _unit_row(row[0]) for row in connection.read(text, {"keys": list(keys)})}
     return [found[key] for key in keys if key in found]
 
 
 def read_layer_units(connection: Connection, model: str, layer: str) -> list[Row]:
     """The units of a layer by index, as `read_units` gives them."""
-    text = "MATCH (u:Unit {model: $model, layer: $layer}) RETURN properties(u) ORDER BY u.position"
+    text = f"MATCH (u:Unit {{model: $model, layer: $layer}}) RETURN {_UNIT} ORDER BY u.position"
     return [_unit_row(row[0]) for row in connection.read(text, {"model": model, "layer": layer})]
 
 
@@ -75,7 +89,7 @@ def read_unit(connection: Connection, key: str) -> Row | None:
 
     def work(transaction: neo4j.ManagedTransaction) -> Row | None:
         parameters = {"key": key}
-        units = _rows(transaction, "MATCH (u:Unit {key: $key}) RETURN properties(u)", parameters)
+        units = _rows(transaction, f"MATCH (u:Unit {{key: $key}}) RETURN {_UNIT}", parameters)
         if not units:
             return None
         maps = _rows(
@@ -168,20 +182,21 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
     model = models[0][0]
     own = {"model": name, "load": model["load"]}
     unit_columns = {p.name: p.type for p in registered(Record.UNIT)}
-    units = _table(
+    beside = {
+        **dict.fromkeys(("labels", "label_sources"), pa.list_(pa.string())),
+        **{name: pa.list_(EXAMPLE_TYPES[prop]) for prop, name in EXAMPLE_LISTS.items()},
+        "signature": pa.binary(),
+    }
+    units = read_table(
         transaction,
         f"MATCH (n:Unit {{model: $model}}) WHERE n.load = $load RETURN {_values('n', unit_columns)}, "
-        "n.position AS position, n.labels AS labels, n.label_sources AS label_sources ORDER BY position",
+        f"n.position AS position, {_values('n', beside)} ORDER BY position",
         own,
-        {
-            **_typed(unit_columns),
-            "position": pa.int32(),
-            **dict.fromkeys(("labels", "label_sources"), pa.list_(pa.string())),
-        },
+        {**_typed(unit_columns), "position": pa.int32(), **beside},
     )
     edge_columns = {p.name: p.type for p in registered(Record.EDGE)}
     ends = {"source": pa.int32(), "target": pa.int32()}
-    edges = _table(
+    edges = read_table(
         transaction,
         f"MATCH (s:Unit)-[n:{EDGES}]->(t:Unit {{model: $model}}) WHERE t.load = $load "
         f"RETURN s.position AS source, t.position AS target, type(n) AS kind, {_values('n', edge_columns)}",
@@ -189,7 +204,7 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
         {**ends, "kind": pa.string(), **_typed(edge_columns)},
     )
     map_columns = {p.name: p.type for p in registered(Record.MAP)}
-    maps = _table(
+    maps = read_table(
         transaction,
         f"MATCH (s:Unit {{model: $model}})-[n:{MAPS_TO}]->(t:Unit) WHERE s.load = $load "
         f"RETURN s.position AS source, t.position AS target, {_values('n', map_columns)}",
@@ -197,13 +212,13 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
         {**ends, **_typed(map_columns)},
     )
     family_columns = {p.name: p.type for p in registered(Record.FAMILY) if p.name != "model"}
-    families = _table(
+    families = read_table(
         transaction,
         f"MATCH (n:Family {{model: $model}}) RETURN n.number AS id, {_values('n', family_columns)}",
         own,
         {"id": pa.int32(), **_typed(family_columns)},
     )
-    members = _table(
+    members = read_table(
         transaction,
         f"MATCH (f:Family {{model: $model}})<-[n:{MEMBER_OF}]-(u:Unit) "
         "RETURN f.number AS family, u.position AS unit, n.pose AS pose ORDER BY n.place",
@@ -211,27 +226,26 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
         {"family": pa.int32(), "unit": pa.int32(), "pose": pa.string()},
     )
     layer_columns = {p.name: p.type for p in registered(Record.LAYER)}
-    layers = _table(
+    layers = read_table(
         transaction,
         f"MATCH (n:Layer {{model: $model}}) RETURN {_values('n', layer_columns)}",
         own,
         _typed(layer_columns),
     )
     segment_columns = {p.name: p.type for p in registered(Record.SEGMENT)}
-    segments = _table(
+    segments = read_table(
         transaction,
         f"MATCH (n:Segment {{model: $model}}) RETURN {_values('n', segment_columns)}",
         own,
         _typed(segment_columns),
     )
-    if edges.num_rows != model["edges"] or not _rows(
-        transaction, "MATCH (m:Model {name: $model}) WHERE m.load = $load RETURN 1", own
-    ):
-        raise CircuitdbError(f"model {name!r} in {where} was replaced or deleted while it was read; try again")
+    at_the_end = _rows(transaction, "MATCH (m:Model {name: $model}) RETURN m.load, m.responses", own)
+    if edges.num_rows != model["edges"] or at_the_end != [[model["load"], model.get("responses")]]:
+        raise CircuitdbError(f"model {name!r} in {where} was changed while it was read; try again")
     return ModelGraph(
         model=model_properties(model),
         layers=_without_missing(layers.sort_by([("depth", "ascending"), ("name", "ascending")]), Record.LAYER),
-        units=_without_missing(units.drop_columns(["position", "labels", "label_sources"]), Record.UNIT),
+        units=_without_missing(units.drop_columns(["position", *beside]), Record.UNIT),
         edges=_without_missing(_sorted(edges, "target", "source", "kind"), Record.EDGE),
         segments=_without_missing(
             segments.sort_by([("source_layer", "ascending"), ("target_layer", "ascending"), ("skip", "ascending")]),
@@ -241,6 +255,8 @@ def _read_model(transaction: neo4j.ManagedTransaction, name: str, where: str) ->
         maps=_without_missing(_sorted(maps, "source", "map"), Record.MAP),
         families=_without_missing(families.sort_by("id"), Record.FAMILY),
         members=members,
+        examples=examples_of(units),
+        signatures=signatures_of(model.get("signature_pictures"), units["signature"].to_pylist()),
     )
 
 
@@ -252,7 +268,7 @@ def _typed(columns: Mapping[str, PropertyType]) -> dict[str, pa.DataType]:
     return {name: ARROW_TYPES[kind] for name, kind in columns.items()}
 
 
-def _table(
+def read_table(
     transaction: neo4j.ManagedTransaction, text: str, parameters: Mapping[str, Any], columns: Mapping[str, pa.DataType]
 ) -> pa.Table:
     """The rows of a statement as an Arrow table, made piece by piece while they come."""

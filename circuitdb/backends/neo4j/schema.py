@@ -10,8 +10,12 @@ Besides the registry's properties:
   integers; `labels`, `labels_folded` and `label_sources`, parallel lists, absent where they would hold nothing (an
   empty text among the sources stands for none); and `load`, the id of the write that brought it;
 - units, maps and analogues have, for every text property `p`, its Unicode case folding as `p_folded`;
-- a model has `edges`, their number, and `load`; a family has `number`, its id within the model, a member
-  `place`, by which members stand in order; a segment has `model`.
+- a unit that was probed has `signature`, bytes, each a signed number, `signature_pictures` (of the model) times as many
+  as a picture has; and `example_ranks`, `example_pictures`, `example_y`, `example_x`, `example_values`, parallel lists
+  of the strongest positions, whose thumbnails stay out;
+- a model has `edges`, their number, `load`, and `responses`, the id of the write that brought its responses;
+  a family has `number`, its id within the model, a member `place`, by which members stand in order;
+  a segment has `model`.
 
 Units are loaded as `(:Staged)`, with a `(:Load)` that tells whether their writer still lives, and become `(:Unit)` in
 one transaction; units that were deleted are `(:Trash)` until they are swept. Both are joined to each other and to no
@@ -44,7 +48,7 @@ EDGE_TYPES: Final[tuple[str, ...]] = tuple(EdgeKind)
 
 _FOLDED_RECORDS = frozenset({Record.UNIT, Record.MAP, Record.ANALOGUE})
 _EXTRA: Final[dict[Record, tuple[tuple[str, PropertyType], ...]]] = {
-    Record.MODEL: (("edges", "integer"), ("load", "text")),
+    Record.MODEL: (("edges", "integer"), ("load", "text"), ("responses", "text"), ("signature_pictures", "integer")),
     Record.UNIT: (("position", "integer"), ("load", "text")),
     Record.FAMILY: (("number", "integer"),),
     Record.MEMBER: (("place", "integer"),),
@@ -69,6 +73,16 @@ _INDEXED: Final = {
     "family_model": (Record.FAMILY, ("model",)),
     "segment_model": (Record.SEGMENT, ("model",)),
 }
+
+
+EXAMPLE_LISTS: Final = {
+    "rank": "example_ranks",
+    "picture": "example_pictures",
+    "y": "example_y",
+    "x": "example_x",
+    "value": "example_values",
+}
+"""By property of an example, the unit's list that holds it."""
 
 
 def folded_name(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal
 
-from circuitdb.backends.base import Analogues, Explanation, Found, Limits, ModelGraph, Progress, Row
+from circuitdb.backends.base import Analogues, Explanation, Found, Limits, ModelGraph, Progress, Responses, Row
 from circuitdb.backends.neo4j.analogues import count_units, read_analogues, write_analogues
 from circuitdb.backends.neo4j.connection import Connection
 from circuitdb.backends.neo4j.loading import hide_model, load_model, sweep
@@ -24,6 +24,7 @@ from circuitdb.backends.neo4j.reading import (
     read_unit,
     read_units,
 )
+from circuitdb.backends.neo4j.responses import read_examples, read_signatures, write_responses
 from circuitdb.backends.neo4j.schema import (
     SCHEMA_NAMES,
     VERSION_PARAMETERS,
@@ -38,6 +39,8 @@ from circuitdb.graph import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import neo4j
+    import numpy as np
+    import numpy.typing as npt
 
     from circuitdb.pattern.model import Query
 
@@ -66,7 +69,7 @@ class Neo4jStore:
             raise
 
     def write(self, graph: ModelGraph, *, replace: bool = False, progress: Progress | None = None) -> None:
-        """Write a model whole or not at all; dense matrices stay out.
+        """Write a model whole or not at all; dense matrices and thumbnails stay out.
 
         Raises
         ------
@@ -165,6 +168,26 @@ class Neo4jStore:
 
         self._change_labels([key], take)
 
+    def write_responses(self, model: str, responses: Responses) -> None:
+        """Write what a model's units do on probes, in the place of what is there: all of it or nothing.
+
+        Raises
+        ------
+        InputError
+            If the model is not there, or the tables do not fit its units.
+        CircuitdbError
+            If the server fails, or the model is replaced or deleted meanwhile.
+        """
+        write_responses(self.connection, model, responses)
+
+    def examples(self, keys: Sequence[str]) -> dict[str, list[Row]]:
+        """The strongest probe positions of each of the units: rows with rank, picture, y, x, value, no thumbnail."""
+        return read_examples(self.connection, keys)
+
+    def signatures(self, model: str) -> npt.NDArray[np.int8] | None:
+        """The signatures [unit, picture, number] of a model's units in key order, or None if it was not probed."""
+        return read_signatures(self.connection, model)
+
     def write_analogues(self, analogues: Analogues) -> None:
         """Write the analogues from one model to another, in the place of those that are there.
 
@@ -237,7 +260,7 @@ class Neo4jStore:
         if not set(names) >= SCHEMA_NAMES:
             self.connection.define(schema_statements())
             self.connection.read("CALL db.awaitIndexes(300)")
-        if not self.connection.read(VERSION_QUESTION):
+        if self.connection.read(VERSION_QUESTION) != [(SCHEMA_VERSION,)]:
             self.connection.write((VERSION_STATEMENT, VERSION_PARAMETERS))
 
     def _check_version(self) -> None:
