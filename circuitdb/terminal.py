@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,9 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-_GAP = 3
+from circuitdb.reports.drawing.colours import diverging
 
-_DIVERGING = (
-    (-1.0, (33, 102, 172)),
-    (-0.5, (146, 197, 222)),
-    (0.0, (247, 247, 247)),
-    (0.5, (244, 165, 130)),
-    (1.0, (178, 24, 43)),
-)
-"""Stops of the diverging scale RdBu (Brewer 2002), turned so that red is positive."""
+_GAP = 3
 
 
 @dataclass(frozen=True)
@@ -34,17 +27,6 @@ class Drawing:
 
     kernel: npt.NDArray[np.float64]
     caption: Sequence[str]
-
-
-def diverging(value: float) -> tuple[int, int, int]:
-    """Red, green and blue (0..255) of a value in -1..1; values beyond are held at the ends."""
-    value = min(1.0, max(-1.0, value))
-    for (low, dark), (high, light) in pairwise(_DIVERGING):
-        if value <= high:
-            part = (value - low) / (high - low)
-            red, green, blue = (round(a + part * (b - a)) for a, b in zip(dark, light, strict=True))
-            return red, green, blue
-    raise AssertionError("the last stop is 1")
 
 
 def signed_digit(value: float) -> str:
