@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circuitdb.backends import open_store
 from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row
@@ -31,6 +31,9 @@ from circuitdb.pattern.serial import to_json
 from circuitdb.reports.exchange import document_text, read_document, write_document
 from circuitdb.transfer import Copied, canonical, model_names, push
 from circuitdb.units import Unit
+
+if TYPE_CHECKING:
+    from circuitdb.statistics.significance import NullName, Significance
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
@@ -249,6 +252,79 @@ class Database:
         models = self.models()
         _, compiled = self._compile(query, model, parameters, models)
         return remarks_on(compiled, {row["name"]: row["keep"] for row in models})
+
+    def significance(
+        self,
+        query: str | Path,
+        /,
+        *,
+        model: str | None = None,
+        samples: int = 200,
+        seed: int = 0,
+        null: NullName = "edges",
+        circuits: int = 0,
+        cores: int | None = None,
+        progress: Progress | None = None,
+        **parameters: Any,
+    ) -> Significance:
+        """How the number of circuits in a model compares with what chance gives; see docs/chance.md.
+
+        Parameters
+        ----------
+        query
+            As for `find`.
+        model
+            The model; otherwise the one that the text names, or the only one.
+        samples, seed
+            How many shuffled graphs, and the seed; equal seeds give equal numbers on any number of cores.
+        null
+            What is shuffled: `edges`, with every unit's degrees kept, or `maps`, which unit is whose partner.
+        circuits
+            For how many of the strongest circuits to say how many as strong chance gives.
+        cores
+            Cores to work on at most; None for all.
+        progress
+            Told after every sample.
+        parameters
+            Values for the motif's parameters.
+
+        Raises
+        ------
+        InputError
+            If the query has a mistake, several models could be meant, the query reaches into other models, or the null
+            or a number is none that makes sense.
+        """
+        from circuitdb.statistics.significance import check, significance
+
+        models = self.models()
+        text, compiled = self._compile(query, model, parameters, models)
+        check(compiled, null, samples, seed, circuits)
+        one = self._one_model(compiled, models)
+        compiled = replace(compiled, models=(one,))
+        limits = Limits(rows=circuits, seconds=None)
+        by_score = replace(compiled, order=None, descending=False, limit=None)
+        found = self._store.find(by_score, limits).matches if circuits else ()
+        return significance(
+            self._store.read(one),
+            compiled,
+            null=null,
+            samples=samples,
+            seed=seed,
+            strongest=[Circuit(compiled.motif, match.model, match.units, match.edges, match.score) for match in found],
+            cores=cores,
+            progress=progress,
+            text=text,
+            store=self.address,
+            remarks=remarks_on(compiled, {row["name"]: row["keep"] for row in models}),
+        )
+
+    def _one_model(self, query: Query, models: Sequence[Row]) -> str:
+        """The one model that a query searches."""
+        searched = [row["name"] for row in models] if query.models is None else list(query.models)
+        if len(searched) != 1:
+            several = f"; it may be any of {', '.join(searched[:8])}" if searched else f"; {self.address} holds none"
+            raise InputError(f"a test takes one model{several}")
+        return str(searched[0])
 
     def explain(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

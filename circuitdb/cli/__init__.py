@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from circuitdb import __version__
-from circuitdb.cli import browse, label, search, transfer
+from circuitdb.cli import browse, chance, label, search, transfer
 from circuitdb.errors import CircuitdbError
 
 EXTENSIONS = "circuitdb.commands"
@@ -50,6 +50,7 @@ def build_app() -> typer.Typer:
     for extension in sorted(entry_points(group=EXTENSIONS), key=lambda point: point.name):
         _extend(app, extension)
     search.add_commands(app)
+    chance.add_commands(app)
     browse.add_commands(app)
     label.add_commands(app)
     transfer.add_commands(app)
