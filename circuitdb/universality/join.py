@@ -1,0 +1,496 @@
+"""Joining two models: which unit of one answers to pictures as which unit of the other, beside what chance gives.
+
+In come the signatures of two models that saw the same pictures, out comes a `Joined`: rows for the graph and figures
+for people. Partners are found on one half of the pictures and scored on the other. Nothing larger than one layer of the
+first model times all units of the second is held at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from circuitdb.backends.base import Progress
+from circuitdb.errors import InputError
+from circuitdb.universality.chance import Discoveries, Tail, deranged, mixed
+from circuitdb.universality.matching import Group, one_to_one, soft_group
+from circuitdb.universality.signatures import Floats, Layer, Signatures, Whole
+
+CANDIDATES = 10
+"""How many of the other model's units are considered for a unit's one-to-one partner and its group."""
+FEWEST_PICTURES = 8
+SHUFFLED, MIXED, UNTRAINED = "shuffled pictures", "mixed units", "untrained copy"
+_LARGEST_Z = 64.0
+
+Allowed = npt.NDArray[np.bool_]
+Halves = tuple[Whole, Whole]
+
+
+@dataclass(frozen=True)
+class Null:
+    """What a join gives when one thing is broken on purpose.
+
+    best: [unit of A], the held-out correlation of the best match, mean over samples, NaN for silent units.
+    by_layer: [layer of A, layer of B], the mean of the same within every pair of layers.
+    """
+
+    name: str
+    samples: int
+    best: Floats
+    by_layer: Floats
+
+
+@dataclass(frozen=True)
+class Partner:
+    """One row: unit `source` of A, unit `target` of B. Correlations: `matched` on one half, `score` on the other."""
+
+    source: int
+    target: int
+    rank: int
+    matched: float
+    score: float
+    excess: float
+    q: float
+    mutual: bool
+    method: str
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A join of model A with model B.
+
+    partners: in order of unit and rank. best: [unit of A], held-out correlation of the best match, NaN where the unit
+    is silent; best_size: the same by absolute value. by_layer: [layer of A, layer of B], mean of the best within the
+    pair, NaN where it was not joined; by_layer_size: by absolute value. same_on_both: part of A's units whose best
+    match is the same unit on either half. ceiling: A joined with itself, each unit's best found and scored alike;
+    itself: part of the units that find themselves; another: mean of the best where a unit may not find itself.
+    silent: units of A and of B that answer to no picture of one of the halves, and are left out.
+    """
+
+    a: Signatures
+    b: Signatures
+    halves: Halves
+    partners: Sequence[Partner]
+    best: Floats
+    best_size: Floats
+    by_layer: Floats
+    by_layer_size: Floats
+    nulls: Mapping[str, Null]
+    same_on_both: float
+    ceiling: float
+    itself: float
+    another: float
+    silent: tuple[int, int]
+    pairs_tested: int
+    groups: Sequence[Group] = field(default=())
+
+    def mean_best(self) -> float:
+        """Mean held-out correlation of the units of A with their best match."""
+        return _mean(self.best)
+
+
+def every_pair(a: Signatures, b: Signatures) -> Allowed:
+    """All layers of A with all of B."""
+    return np.ones((len(a.layers), len(b.layers)), dtype=bool)
+
+
+def depth_band(a: Signatures, b: Signatures, width: float = 0.25) -> Allowed:
+    """The pairs of layers whose places from first (0) to last (1) differ by no more than `width`."""
+    places = [np.linspace(0.0, 1.0, max(len(one.layers), 1)) for one in (a, b)]
+    band: Allowed = np.abs(places[0][:, None] - places[1][None, :]) <= width + 1e-9
+    return band
+
+
+def halves_of(a: Signatures, b: Signatures, groups: Sequence[object] | None = None, seed: int = 0) -> Halves:
+    """Two halves of the pictures, at random, and pictures of one group (crops of one photograph) in one half.
+
+    Pictures are told apart by what the models answer to them, so their order does not matter.
+    """
+    marks = [
+        min(digests) + max(digests)
+        for digests in (
+            [hashlib.sha256(one.numbers[:, picture].tobytes()).digest() for one in (a, b)]
+            for picture in range(a.pictures)
+        )
+    ]
+    of_group: dict[object, list[int]] = {}
+    for picture in range(a.pictures):
+        of_group.setdefault(picture if groups is None else groups[picture], []).append(picture)
+    known = sorted(
+        (sorted(pictures, key=marks.__getitem__) for pictures in of_group.values()), key=lambda g: marks[g[0]]
+    )
+    if len(known) < FEWEST_PICTURES:
+        raise InputError(
+            f"{a.model} and {b.model} saw {len(known)} pictures; matching on one half and scoring on the other "
+            f"takes {FEWEST_PICTURES} or more"
+        )
+    order = np.random.default_rng(seed).permutation(len(known))
+    first = [picture for place in order[: len(known) // 2] for picture in known[place]]
+    second = [picture for place in order[len(known) // 2 :] for picture in known[place]]
+    return np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)
+
+
+def join(
+    a: Signatures,
+    b: Signatures,
+    *,
+    allowed: Allowed | None = None,
+    best: int = 3,
+    samples: int = 3,
+    seed: int = 0,
+    untrained: Sequence[Signatures] = (),
+    groups: Sequence[object] | None = None,
+    halves: Halves | None = None,
+    soft_groups: bool = False,
+    progress: Progress | None = None,
+) -> Joined:
+    """Join two models that saw the same pictures.
+
+    Parameters
+    ----------
+    a, b
+        Signatures over the same pictures, in the same order.
+    allowed
+        [layer of A, layer of B]: the pairs of layers that are joined; all unless given.
+    best
+        How many analogues a unit gets.
+    samples
+        How often each null is drawn.
+    seed
+        Of the halves and the nulls.
+    untrained
+        Signatures of untrained copies of B on the same pictures: a third null.
+    groups
+        For each picture what it belongs to (its photograph); pictures of one group stay in one half.
+    halves
+        The pictures on which partners are found and those on which they are scored; drawn from the seed unless given.
+    soft_groups
+        Whether to look for groups of units of B that share a unit's role.
+
+    Returns
+    -------
+    The join. For a pair of units p is the largest of the chances that the nulls give, each pooled over all pairs and
+    samples as (1 + null pairs as high) / (1 + null pairs): that units at shuffled pictures correlate as much; that a
+    unit and a random direction of B's layer do, and that a unit and one of an untrained copy of the layer do, these
+    two measured in root mean squares of the unit's correlations with that layer. q is Benjamini and Hochberg's over
+    all pairs joined. Correlations are those of the scored half.
+
+    Raises
+    ------
+    InputError
+        If there are too few pictures.
+    """
+    if a.numbers.shape[1:] != b.numbers.shape[1:]:
+        raise InputError(f"{a.model} and {b.model} have signatures of different lengths")
+    run = _Run(a, b, every_pair(a, b) if allowed is None else allowed, best, groups, halves, seed, progress)
+    return run.joined(samples, untrained, soft_groups)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The units of a model that answer on both halves: their numbers, rows on the halves, layers as slices of these."""
+
+    units: Whole
+    halves: tuple[Floats, Floats]
+    layers: tuple[slice, ...]
+
+    @staticmethod
+    def of(signatures: Signatures, halves: Halves) -> _Side:
+        rows = [signatures.rows(half) for half in halves]
+        live = np.flatnonzero(rows[0].any(axis=1) & rows[1].any(axis=1))
+        return _Side(live, (rows[0][live], rows[1][live]), _slices(signatures.layers, live))
+
+
+def _slices(layers: Sequence[Layer], live: Whole) -> tuple[slice, ...]:
+    ends = np.searchsorted(live, [layer.stop for layer in layers])
+    starts = np.searchsorted(live, [layer.start for layer in layers])
+    return tuple(slice(int(start), int(end)) for start, end in zip(starts, ends, strict=True))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Correlations [unit, other unit] of one layer of A with layer `other` of B, on the matched and the scored half."""
+
+    layer: int
+    other: int
+    matched: Floats
+    scored: Floats
+
+
+class _Run:
+    """The steps of one join."""
+
+    def __init__(
+        self,
+        a: Signatures,
+        b: Signatures,
+        allowed: Allowed,
+        best: int,
+        groups: Sequence[object] | None,
+        halves: Halves | None,
+        seed: int,
+        progress: Progress | None,
+    ) -> None:
+        self.a, self.b, self.allowed, self.best = a, b, allowed, best
+        self.halves = halves_of(a, b, groups, seed) if halves is None else halves
+        names = np.arange(a.pictures) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+        self.groups = names.astype(np.int64)
+        self.random = np.random.default_rng((seed, 1))
+        self.one, self.two = _Side.of(a, self.halves), _Side.of(b, self.halves)
+        self.raw = Tail(-1.0, 1.0)
+        self.relative = {name: Tail(-_LARGEST_Z, _LARGEST_Z) for name in (MIXED, UNTRAINED)}
+        self.tell: Callable[[str, int, int], None] = progress or (lambda stage, done, total: None)
+
+    def joined(self, samples: int, untrained: Sequence[Signatures], soft_groups: bool) -> Joined:
+        nulls = {
+            SHUFFLED: self._null(SHUFFLED, samples, self._shuffled, lambda scored: self.raw.add(scored)),
+            MIXED: self._null(MIXED, samples, self._mixed, lambda scored: self._count_relative(MIXED, scored)),
+        }
+        if untrained:
+            copies = iter([_Side.of(copy, self.halves) for copy in untrained])
+            nulls[UNTRAINED] = self._null(
+                UNTRAINED, len(untrained), lambda: next(copies), lambda scored: self._count_relative(UNTRAINED, scored)
+            )
+        return self._observed(nulls, soft_groups)
+
+    def _count_relative(self, null: str, scored: Floats) -> None:
+        self.relative[null].add(_relative(scored))
+
+    def _shuffled(self) -> _Side:
+        halves = tuple(
+            self.b.rows(half[deranged(self.groups[half], self.random)], self.two.units) for half in self.halves
+        )
+        return _Side(self.two.units, (halves[0], halves[1]), self.two.layers)
+
+    def _mixed(self) -> _Side:
+        halves = mixed(self.two.halves, self.two.layers, self.random)
+        return _Side(self.two.units, (halves[0], halves[1]), self.two.layers)
+
+    def _blocks(self, layer: int, other: _Side) -> Iterator[_Block]:
+        """The blocks of one layer of A."""
+        own = self.one.layers[layer]
+        if own.start == own.stop:
+            return
+        for column in np.flatnonzero(self.allowed[layer]):
+            there = other.layers[column]
+            if there.start < there.stop:
+                rows = [half[own] @ others[there].T for half, others in zip(self.one.halves, other.halves, strict=True)]
+                yield _Block(layer, int(column), rows[0], rows[1])
+
+    def _null(self, name: str, samples: int, draw: Callable[[], _Side], count: Callable[[Floats], None]) -> Null:
+        best = np.zeros(len(self.one.units), dtype=np.float32)
+        by_layer = np.zeros(self.allowed.shape, dtype=np.float32)
+        share = np.float32(1 / samples)
+        for sample in range(samples):
+            other = draw()
+            for layer, own in enumerate(self.one.layers):
+                found = _Best(own.stop - own.start)
+                for block in self._blocks(layer, other):
+                    by_layer[layer, block.other] += share * found.add(block.matched, block.scored).mean()
+                    count(block.scored)
+                best[own] += share * found.scored
+            self.tell(name, sample + 1, samples)
+        return Null(name, samples, self._spread(best), self._where_joined(by_layer))
+
+    def _observed(self, nulls: Mapping[str, Null], soft_groups: bool) -> Joined:
+        one, two = self.one, self.two
+        sources, targets = len(one.units), len(two.units)
+        places = np.full((sources, CANDIDATES + self.best), -1, dtype=np.int64)
+        matched = np.full(places.shape, -np.inf, dtype=np.float32)
+        scored, relative = np.zeros(places.shape, dtype=np.float32), np.zeros(places.shape, dtype=np.float32)
+        best, size = np.zeros(sources, dtype=np.float32), np.zeros(sources, dtype=np.float32)
+        by_layer, by_size = np.zeros(self.allowed.shape, np.float32), np.zeros(self.allowed.shape, np.float32)
+        back, back_matched = np.full(targets, -1, dtype=np.int64), np.full(targets, -np.inf, dtype=np.float32)
+        discoveries, tested, same = Discoveries(), 0, 0
+        raw_bins = Discoveries.bin_of(self.raw.p())
+        relative_bins = np.max(
+            [Discoveries.bin_of(self.relative[name].p()) for name in nulls if name != SHUFFLED], axis=0
+        )
+        spread = self.relative[MIXED]
+
+        def chances(correlations: Floats, z: Floats) -> npt.NDArray[np.int16]:
+            """The bins of the largest of the p-values."""
+            bins: npt.NDArray[np.int16]
+            bins = np.maximum(raw_bins[self.raw.bin_of(correlations)], relative_bins[spread.bin_of(z)])
+            return bins
+
+        for layer, own in enumerate(one.layers):
+            found, sized, swapped = (_Best(own.stop - own.start) for _ in range(3))
+            for block in self._blocks(layer, two):
+                there = two.layers[block.other]
+                z = _relative(block.scored)
+                discoveries.add(chances(block.scored, z))
+                tested += z.size
+                by_layer[layer, block.other] = found.add(block.matched, block.scored, there.start).mean()
+                by_size[layer, block.other] = sized.add(np.abs(block.matched), np.abs(block.scored)).mean()
+                swapped.add(block.scored, block.matched, there.start)
+                _keep_best(
+                    (matched[own], places[own], scored[own], relative[own]),
+                    (block.matched, block.scored, z),
+                    there.start,
+                )
+                first = block.matched.argmax(axis=0)
+                highest = block.matched[first, np.arange(len(first))]
+                better = np.flatnonzero(highest > back_matched[there])
+                back[there.start + better] = own.start + first[better]
+                back_matched[there.start + better] = highest[better]
+            best[own], size[own] = found.scored, sized.scored
+            same += int((found.place == swapped.place).sum())
+            self.tell("comparing units", layer + 1, len(one.layers))
+        q = discoveries.q(chances(scored, relative))
+        rows = _Rows(places, matched, scored, q, back, one_to_one(places, matched, targets))
+        chance = np.max([null.best[one.units] for null in nulls.values()], axis=0)
+        ceiling, itself, another = self._ceiling()
+        return Joined(
+            self.a,
+            self.b,
+            self.halves,
+            list(rows.partners(self.best, chance, one.units, two.units)),
+            self._spread(best),
+            self._spread(size),
+            self._where_joined(by_layer),
+            self._where_joined(by_size),
+            nulls,
+            same / max(sources, 1),
+            ceiling,
+            itself,
+            another,
+            (self.a.units - sources, self.b.units - targets),
+            tested,
+            self._groups(places, matched) if soft_groups else (),
+        )
+
+    def _ceiling(self) -> tuple[float, float, float]:
+        """A with itself: mean of the best, part of the units that find themselves, mean of the best other unit."""
+        one = self.one
+        total, itself, another = 0.0, 0, 0.0
+        for own in one.layers:
+            if own.start == own.stop:
+                continue
+            here = np.arange(own.stop - own.start)
+            blocks = [half[own] @ half.T for half in one.halves]
+            found = blocks[0].argmax(axis=1)
+            total += float(blocks[1][here, found].sum())
+            itself += int((found == own.start + here).sum())
+            blocks[0][here, own.start + here] = -np.inf
+            another += float(blocks[1][here, blocks[0].argmax(axis=1)].sum())
+        count = max(len(one.units), 1)
+        return total / count, itself / count, another / count
+
+    def _groups(self, places: Whole, matched: Floats) -> list[Group]:
+        one, two = self.one, self.two
+        found = []
+        for unit, (row, correlations) in enumerate(zip(places, matched, strict=True)):
+            candidates = row[(row >= 0) & (correlations > 0)]
+            if len(candidates):
+                group = soft_group(
+                    int(one.units[unit]),
+                    (one.halves[0][unit], one.halves[1][unit]),
+                    two.units[candidates],
+                    (two.halves[0][candidates], two.halves[1][candidates]),
+                )
+                found.append(group)
+        return found
+
+    def _spread(self, values: Floats) -> Floats:
+        """Values of A's answering units as values of all its units, NaN for the silent ones."""
+        spread = np.full(self.a.units, np.nan, dtype=np.float32)
+        spread[self.one.units] = values
+        return spread
+
+    def _where_joined(self, values: Floats) -> Floats:
+        def answer(side: _Side) -> Allowed:
+            return np.array([layer.stop > layer.start for layer in side.layers])
+
+        there = self.allowed & answer(self.one)[:, None] & answer(self.two)[None, :]
+        return np.where(there, values, np.float32(np.nan))
+
+
+class _Best:
+    """Every unit's best match over the blocks of its layer: where it is, and its correlations on both halves."""
+
+    def __init__(self, units: int) -> None:
+        self.place = np.full(units, -1, dtype=np.int64)
+        self.matched = np.full(units, -np.inf, dtype=np.float32)
+        self.scored = np.zeros(units, dtype=np.float32)
+
+    def add(self, matched: Floats, scored: Floats, start: int = 0) -> Floats:
+        """Look at a block; return the scores [unit] of the best matches within it."""
+        found = matched.argmax(axis=1)
+        rows = np.arange(len(found))
+        highest: Floats = matched[rows, found]
+        scores: Floats = scored[rows, found]
+        better = highest > self.matched
+        self.place[better] = start + found[better]
+        self.matched[better], self.scored[better] = highest[better], scores[better]
+        return scores
+
+
+def _relative(correlations: Floats) -> Floats:
+    """Correlations of a unit with a layer in units of their root mean square.
+
+    That is the standard deviation of its correlation with a random direction of the layer.
+    """
+    squares = np.einsum("uv,uv->u", correlations, correlations) / correlations.shape[1]
+    relative: Floats = correlations / np.sqrt(np.where(squares > 0, squares, 1)).astype(np.float32)[:, None]
+    return relative
+
+
+def _keep_best(kept: tuple[Floats, Whole, Floats, Floats], block: tuple[Floats, Floats, Floats], start: int) -> None:
+    """Let the best matches of a block take their places among those kept, in place, the best first."""
+    matched, places, scored, relative = kept
+    new, width = block[0], min(matched.shape[1], block[0].shape[1])
+    top = np.argpartition(-new, width - 1, axis=1)[:, :width]
+    joined = np.concatenate([matched, np.take_along_axis(new, top, axis=1)], axis=1)
+    order = np.argsort(-joined, axis=1, kind="stable")[:, : matched.shape[1]]
+    for old, fresh in (
+        (places, (start + top).astype(np.int64)),
+        (scored, np.take_along_axis(block[1], top, axis=1)),
+        (relative, np.take_along_axis(block[2], top, axis=1)),
+    ):
+        old[:] = np.take_along_axis(np.concatenate([old, fresh], axis=1), order, axis=1)
+    matched[:] = np.take_along_axis(joined, order, axis=1)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the candidates [unit, candidate] of every unit are worth, the best first; indices are of answering units."""
+
+    places: Whole
+    matched: Floats
+    scored: Floats
+    q: npt.NDArray[np.float64]
+    back: Whole
+    assigned: Whole
+
+    def partners(self, best: int, chance: Floats, sources: Whole, targets: Whole) -> Iterator[Partner]:
+        """The best of each unit, and its one-to-one partner where that is another."""
+        for unit, source in enumerate(sources):
+            for rank, target in enumerate(self.places[unit], start=1):
+                matched = float(self.matched[unit, rank - 1])
+                assigned = bool(target == self.assigned[unit])
+                if target < 0 or matched <= 0 or not (rank <= best or assigned):
+                    continue
+                score = float(self.scored[unit, rank - 1])
+                yield Partner(
+                    int(source),
+                    int(targets[target]),
+                    rank,
+                    matched,
+                    score,
+                    score - float(chance[unit]),
+                    float(self.q[unit, rank - 1]),
+                    rank == 1 and bool(self.back[target] == unit),
+                    ("best" if rank <= best else "")
+                    + (", " if rank <= best and assigned else "")
+                    + ("one-to-one" if assigned else ""),
+                )
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
