@@ -1,4 +1,4 @@
-"""A process that writes, replaces or deletes models and is killed on the way; run by test_durability.py.
+"""A process that writes, replaces, probes or deletes models and is killed on the way; run by test_durability.py.
 
 Arguments: the database's path. Each line of input is `ACTION SEED DELAY`: the action is done by a child process that
 is killed DELAY seconds after it began to change the file (`-`: never; `start:DELAY`: after it was started). Each line
@@ -11,14 +11,16 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
-from graphs import edge_table
+from graphs import edge_table, random_responses
 
-from circuitdb.backends.base import ModelGraph
+from circuitdb.backends.base import ModelGraph, Responses
 from circuitdb.backends.duckdb.store import DuckDBStore
+from circuitdb.backends.validation import checked
 
 
 @cache
@@ -53,7 +55,17 @@ def large_graph(seed: int) -> ModelGraph:
     )
 
 
-def act(path: str, action: str, graph: ModelGraph, report: int) -> None:
+@cache
+def large_responses(seed: int) -> Responses:
+    """What the units of `large_graph` do on probes, told apart by the name of the probes."""
+    rng = np.random.default_rng(seed)
+    graph = checked(large_graph(0))
+    return replace(
+        random_responses(rng, graph, pictures=500, numbers=32), probes={"name": f"seed {seed}", "sha256": "0"}
+    )
+
+
+def act(path: str, action: str, seed: int, report: int) -> None:
     """Do one action; write into the pipe `report` a byte when the file is being changed, the seconds at the end."""
     store = DuckDBStore(path)
     start = 0.0
@@ -70,8 +82,12 @@ def act(path: str, action: str, graph: ModelGraph, report: int) -> None:
     if action == "delete":
         begin()
         store.delete("large")
+    elif action == "probe":
+        responses = large_responses(seed)
+        begin()
+        store.write_responses("large", responses)
     else:
-        store.write(graph, replace=action == "replace", progress=progress)
+        store.write(large_graph(seed), replace=action == "replace", progress=progress)
     os.write(report, str(time.perf_counter() - start).encode())
 
 
@@ -79,11 +95,11 @@ def main() -> None:
     path = sys.argv[1]
     for line in sys.stdin:
         action, seed, delay = line.split()
-        graph = large_graph(int(seed))
+        (large_responses if action == "probe" else large_graph)(int(seed))
         reported, report = os.pipe()
         child = os.fork()
         if child == 0:
-            act(path, action, graph, report)
+            act(path, action, int(seed), report)
             os._exit(0)
         os.close(report)
         if not delay.startswith("start:"):

@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import pytest
 from graphs import assert_same_graph, random_graph, toy_graph
-from stores.killed_writer import large_graph
+from stores.killed_writer import large_graph, large_responses
 
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.duckdb.store import DuckDBStore
@@ -91,8 +91,10 @@ def kill_at_random_moments(
 
 
 def same_tables(a: ModelGraph, b: ModelGraph) -> bool:
-    tables = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members")
-    return a.model == b.model and all(getattr(a, name).equals(getattr(b, name)) for name in tables)
+    tables = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members", "examples")
+    same = all(getattr(a, name).equals(getattr(b, name)) for name in tables)
+    signatures = [np.zeros(0) if graph.signatures is None else graph.signatures for graph in (a, b)]
+    return a.model == b.model and same and np.array_equal(*signatures)
 
 
 @pytest.fixture
@@ -148,6 +150,30 @@ def test_a_killed_replacement_leaves_the_old_model_or_the_new_one(tmp_path: Path
 
     with writer(path) as write:
         kill_at_random_moments(write, replacement, KILLS // 2, verify)
+    kept = sum(before == after for before, after in itertools.pairwise(there))
+    assert kept >= KILLS // 4
+
+
+def test_killed_responses_leave_the_old_ones_or_the_new_ones(tmp_path: Path, bystander: ModelGraph) -> None:
+    path = tmp_path / "zoo.duckdb"
+    store = DuckDBStore(str(path))
+    store.write(bystander)
+    store.write(large_graph(0))
+    versions = {}
+    for seed in (1, 2):
+        store.write_responses("large", large_responses(seed))
+        versions[f"seed {seed}"] = store.read("large")
+    there: list[str] = []
+
+    def verify() -> None:
+        with store.reading():
+            found = store.read("large")
+            there.append(str(found.model["probes"]["name"]))
+            assert same_tables(found, versions[there[-1]])
+            assert_same_graph(bystander, store.read("bystander"))
+
+    with writer(path) as write:
+        kill_at_random_moments(write, lambda: ("probe", 2 if there[-1:] != ["seed 2"] else 1), KILLS // 2, verify)
     kept = sum(before == after for before, after in itertools.pairwise(there))
     assert kept >= KILLS // 4
 

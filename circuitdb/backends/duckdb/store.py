@@ -223,8 +223,10 @@ class DuckDBStore:
         """The strongest probe positions of each of the units: rows with rank, picture, y, x, value, thumbnail."""
         found: dict[str, list[Row]] = {key: [] for key in keys}
         with self.reading() as connection:
-            for row in _rows(connection, _EXAMPLES, [list(keys)]):
-                found[row["unit"]].append(_without(row, "unit"))
+            statement = "SELECT id, key FROM unit WHERE key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
+            keys_of = dict(files.fetch(connection, statement, [list(keys)]))
+            for row in _rows(connection, _EXAMPLES, [list(keys_of)]):
+                found[keys_of[row["unit_id"]]].append(_without(row, "unit_id"))
         return found
 
     def signatures(self, model: str) -> npt.NDArray[np.int8] | None:
@@ -315,9 +317,8 @@ _MEMBERS = """
     WHERE m.family_id = ? ORDER BY m.rowid
 """
 _EXAMPLES = """
-    SELECT u.key AS unit, e.rank, e.picture, e.y, e.x, e.value, e.thumbnail
-    FROM example AS e JOIN unit AS u ON u.id = e.unit_id
-    WHERE u.key IN (SELECT unnest(CAST(? AS VARCHAR[]))) ORDER BY e.unit_id, e.rank
+    SELECT unit_id, rank, picture, y, x, value, thumbnail FROM example
+    WHERE unit_id IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY unit_id, rank
 """
 _ADD_LABEL = f"""
     INSERT INTO label (unit_id, model_id, label, {folded("label")}, source)
