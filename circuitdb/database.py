@@ -34,6 +34,7 @@ from circuitdb.units import Unit
 
 if TYPE_CHECKING:
     from circuitdb.statistics.significance import NullName, Significance
+    from circuitdb.universality.join import Joined
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
@@ -325,6 +326,59 @@ class Database:
             several = f"; it may be any of {', '.join(searched[:8])}" if searched else f"; {self.address} holds none"
             raise InputError(f"a test takes one model{several}")
         return str(searched[0])
+
+    def join(
+        self,
+        a: str,
+        b: str,
+        *,
+        layers: str | None = None,
+        probes_sha256: str | None = None,
+        untrained: Sequence[str] = (),
+        best: int = 3,
+        samples: int = 3,
+        seed: int = 0,
+        soft_groups: bool = False,
+        progress: Progress | None = None,
+    ) -> Joined:
+        """Find which units of model B answer to pictures as the units of A do, and write them as analogues.
+
+        Parameters
+        ----------
+        layers
+            Which pairs of layers: None for all, `band` for those of like depth, or `LAYER:LAYER,LAYER:LAYER…`.
+        probes_sha256
+            The probes that both must have seen; the beginning is enough.
+        untrained
+            Models that are untrained copies of B: a third null.
+        best
+            How many analogues a unit gets.
+        samples, seed
+            How often each null is drawn; the seed of halves and nulls.
+        soft_groups
+            Whether to look for groups of units of B that share a unit's role.
+
+        Raises
+        ------
+        InputError
+            If a model or layer is not there, a model was not probed, or they saw different probes.
+        """
+        from circuitdb.universality.joining import join_models
+
+        names = [self.model(name)["name"] for name in (a, b, *untrained)]
+        return join_models(
+            self._store,
+            names[0],
+            names[1],
+            layers=layers,
+            probes_sha256=probes_sha256,
+            untrained=names[2:],
+            best=best,
+            samples=samples,
+            seed=seed,
+            soft_groups=soft_groups,
+            progress=progress,
+        )
 
     def explain(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

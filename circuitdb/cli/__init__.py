@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from circuitdb import __version__
-from circuitdb.cli import browse, chance, label, search, transfer
+from circuitdb.cli import browse, chance, label, search, transfer, universality
 from circuitdb.errors import CircuitdbError
 
 EXTENSIONS = "circuitdb.commands"
@@ -51,6 +51,7 @@ def build_app() -> typer.Typer:
         _extend(app, extension)
     search.add_commands(app)
     chance.add_commands(app)
+    universality.add_commands(app)
     browse.add_commands(app)
     label.add_commands(app)
     transfer.add_commands(app)
