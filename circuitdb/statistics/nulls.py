@@ -8,7 +8,7 @@ short the walks are (Besag and Clifford 1989, Generalized Monte Carlo significan
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,6 +25,9 @@ Integers = npt.NDArray[np.int64]
 
 ROUNDS = 12
 """Rounds of a walk. In each, about half of the inputs that two targets do not share change places."""
+
+_IN_THREES = 0.125
+"""Of the pairs of targets that could exchange three sources, one of each kind, those that do nothing else."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,12 @@ class EdgeNull:
     target and all that it says of the target's input (weight, share, rank_in, kernel, ...) and gets another source;
     `rank_out` comes along with the source. All such graphs that exchanges reach are equally likely.
 
-    A round pairs the targets of each pair of layers at random, and each two exchange sources that only one of them has:
-    many swaps of edge ends (Maslov and Sneppen 2002) at once, none in another's way. It is the global curveball trade
+    A round pairs the targets of each pair of layers at random, and each two exchange sources that only one of them has,
+    or it pairs sources, which exchange targets: many swaps of edge ends (Maslov and Sneppen 2002) at once, none in
+    another's way. It is the global curveball trade
     of Carstens, Hamann, Meyer, Penschuck, Tran and Wagner 2018, with signs: the sources that excite one of the two and
     do not join the other, those that inhibit one and do not join the other, and those that excite one and inhibit the
-    other are exchanged each among themselves.
+    other are exchanged each among themselves, or in threes, one of each kind.
     """
 
     name = "edges"
@@ -96,64 +100,67 @@ class EdgeNull:
     def __init__(self, graph: ModelGraph, rounds: int = ROUNDS) -> None:
         self._rounds = rounds
         edges = graph.edges
-        self._source, target = _integers(edges["source"]), _integers(edges["target"])
+        ends = [_integers(edges[end]) for end in ("target", "source")]
+        self._source = ends[1]
         self._rank_out = _integers(edges["rank_out"]) if "rank_out" in edges.column_names else None
         skip, inhibits = (np.asarray(pc.equal(edges["kind"], k.value)) for k in (EdgeKind.SKIP, EdgeKind.INHIBITS))
         self._colour = inhibits.astype(np.int64)
         layer = np.unique(np.asarray(graph.units["layer"]).astype(str), return_inverse=True)[1].astype(np.int64)
-        layers = int(layer.max(initial=0)) + 1
-        # A slot is the inputs that a target has from one layer, by edges or by skips; slots of one group trade.
-        slot_keys, slot = np.unique((target * layers + layer[self._source]) * 2 + skip, return_inverse=True)
-        self._slot: Integers = slot.astype(np.int64)
-        group_keys = layer[slot_keys // (2 * layers)] * 2 * layers + slot_keys % (2 * layers)
-        self._group: Integers = np.unique(group_keys, return_inverse=True)[1].astype(np.int64)
-        sizes = np.bincount(self._group)
-        place = np.arange(len(slot_keys)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        pairs = (sizes + 1) // 2
-        self._pair_at = np.repeat(np.cumsum(pairs) - pairs, sizes) + place // 2
-        self._side_at = place % 2
-        self._pairs = int(pairs.sum())
-        self._units = graph.units.num_rows
-        self._unit_bits, self._edge_bits = max(self._units, 2).bit_length(), max(len(target), 2).bit_length()
-        if self._pairs.bit_length() + self._unit_bits + self._edge_bits + 2 > 62:
+        self._slots = tuple(_Slots.of(own, other, skip, layer) for own, other in (ends, ends[::-1]))
+        self._start: Integers = np.stack([slots.of_edge for slots in self._slots])
+        self._bits = max(len(skip), 2).bit_length()
+        if sum(slots.number.bit_length() for slots in self._slots) + self._bits + 2 > 62:
             raise CircuitdbError("the graph is too large to be shuffled in memory")
-        self._input_order = np.argsort(self._slot * 2 + self._colour, kind="stable")
 
     @property
     def free(self) -> int:
         """How many edges may get another source: those of targets that are not alone in their group."""
-        return int((np.bincount(self._group)[self._group[self._slot]] > 1).sum()) if len(self._slot) else 0
+        slots = self._slots[0]
+        return int((np.bincount(slots.group)[slots.group[slots.of_edge]] > 1).sum()) if slots.number else 0
 
     def hub(self, rng: np.random.Generator) -> Integers:
-        """A walk from the observed graph. A state is the slot in which each source's edge stands: [edge]."""
-        return self._walk(self._slot, rng)
+        """A walk from the observed graph. A state is the slots of each edge, [of its target, of its source][edge]."""
+        return self._walk(self._start, rng)
 
     def sample(self, hub: Integers, rng: np.random.Generator) -> Sample:
         """A walk from the hub; which of a target's inputs a source then becomes is drawn anew."""
-        slot = self._walk(hub, rng)
-        edge = rng.permutation(len(slot))
-        packed = ((slot * 2 + self._colour)[edge] << self._edge_bits) | np.arange(len(slot))
-        packed.sort()
-        drawn = np.empty(len(slot), dtype=np.int64)
-        drawn[self._input_order] = edge[packed & ((1 << self._edge_bits) - 1)]
+        state = self._walk(hub, rng)
+        # Halves of edges: for each input of a target the edge of the walk that it becomes, and likewise for outputs.
+        inputs, outputs = (self._drawn(own, start, rng) for own, start in zip(state, self._start, strict=True))
+        output_of = np.empty_like(outputs)
+        output_of[outputs] = np.arange(len(outputs))
+        drawn = output_of[inputs]
         return Sample(self._source[drawn], None if self._rank_out is None else self._rank_out[drawn])
 
-    def _walk(self, slot: Integers, rng: np.random.Generator) -> Integers:
-        for _ in range(self._rounds if len(slot) else 0):
-            slot = self._round(slot, rng)
-        return slot
+    def _drawn(self, state: Integers, start: Integers, rng: np.random.Generator) -> Integers:
+        """For each observed edge one of the walk's in the same slot and of the same sign, each once, at random."""
+        edge = rng.permutation(len(state))
+        packed = ((state * 2 + self._colour)[edge] << self._bits) | np.arange(len(state))
+        packed.sort()
+        drawn = np.empty(len(state), dtype=np.int64)
+        drawn[np.argsort(start * 2 + self._colour, kind="stable")] = edge[packed & ((1 << self._bits) - 1)]
+        return drawn
 
-    def _round(self, slot: Integers, rng: np.random.Generator) -> Integers:
-        shuffled = np.argsort(self._group + rng.random(len(self._group)))
-        pair_side = np.empty(len(shuffled), dtype=np.int64)
-        pair_side[shuffled] = (self._pair_at << 1) | self._side_at
-        slot_of = np.empty(2 * self._pairs, dtype=np.int64)
-        slot_of[pair_side] = np.arange(len(shuffled))
-        place = rng.permutation(self._units)
-        # The edges by pair of slots, then by source, the sources in random order; two edges of one source side by side.
-        unit, here = self._unit_bits, self._edge_bits
+    def _walk(self, state: Integers, rng: np.random.Generator) -> Integers:
+        for _ in range(self._rounds if state.size else 0):
+            trading = int(rng.integers(2))
+            after = state.copy()
+            after[trading] = self._round(state[trading], state[1 - trading], trading, rng)
+            state = after
+        return state
+
+    def _round(self, slot: Integers, other: Integers, trading: int, rng: np.random.Generator) -> Integers:
+        """Where the edges stand after a round of trades. slot: [edge], those that trade; other: [edge], at the far end.
+
+        The words are those of trading targets; sources trade likewise.
+        """
+        slots = self._slots[trading]
+        number = self._slots[1 - trading].number
+        bits, here = number.bit_length(), self._bits
+        pair_side, slot_of = slots.paired(rng)
         own = pair_side[slot]
-        packed = (((own >> 1) << unit) | place[self._source]) << 2 | (own & 1) << 1 | self._colour
+        # The edges by pair of slots, then by source, the sources in random order; two edges of one source side by side.
+        packed = (((own >> 1) << bits) | rng.permutation(number)[other]) << 2 | (own & 1) << 1 | self._colour
         packed = (packed << here) | np.arange(len(slot))
         packed.sort()
         edge = packed & ((1 << here) - 1)
@@ -161,18 +168,69 @@ class EdgeNull:
         first_of_two = np.append(source[1:] == source[:-1], False)
         single = ~first_of_two
         single[1:] &= ~first_of_two[:-1]
-        both_signs = first_of_two & (colour != np.roll(colour, -1))
+        # For each of the three kinds of source that two slots can exchange: where it stands, and on which side (that
+        # of the exciting edge, where the source has both signs).
+        one_sign = [np.flatnonzero(single & (colour == sign)) for sign in (0, 1)]
+        both_signs = np.flatnonzero(first_of_two & (colour != np.roll(colour, -1)))
+        exchanged = [*((at, side[at]) for at in one_sign), (both_signs, colour[both_signs])]
+        runs = [_Runs.of(source[at] >> bits, slots.pairs) for at, _ in exchanged]
+        in_threes = (rng.random(slots.pairs) < _IN_THREES) & np.all([own.first >= 0 for own in runs], axis=0)
+        turned = [own.turned(sides, ~in_threes, rng) for own, (_, sides) in zip(runs, exchanged, strict=True)]
+        _exchange_threes(turned, [own.first[in_threes] for own in runs])
         moved = side.copy()
-        for exchanged in (single & (colour == 0), single & (colour == 1)):
-            at = np.flatnonzero(exchanged)
-            moved[at] = _turned(side[at], source[at] >> unit, rng)
-        at = np.flatnonzero(both_signs)
-        excites_first = colour[at]
-        swapped = _turned(excites_first, source[at] >> unit, rng) != excites_first
-        moved[at[swapped]], moved[at[swapped] + 1] = 1, 0
+        for at, sides in zip(one_sign, turned, strict=False):
+            moved[at] = sides
+        swapped = both_signs[turned[2] != exchanged[2][1]]
+        moved[swapped], moved[swapped + 1] = 1, 0
         after = np.empty_like(slot)
-        after[edge] = slot_of[((source >> unit) << 1) | moved]
+        after[edge] = slot_of[((source >> bits) << 1) | moved]
         return after
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """A slot holds the edges between one unit and one layer, skips apart. Slots of one group may trade.
+
+    of_edge: [edge], the observed slot. group: [slot], from low to high. pair_at, side_at: [place among the slots], to
+    which pair the slot in that place belongs, and which of the two it is.
+    """
+
+    of_edge: Integers
+    group: Integers
+    pair_at: Integers
+    side_at: Integers
+
+    @staticmethod
+    def of(own: Integers, other: Integers, skip: npt.NDArray[np.bool_], layer: Integers) -> _Slots:
+        """The slots of units `own` [edge] towards the layers of units `other` [edge]. layer: [unit]."""
+        layers = int(layer.max(initial=0)) + 1
+        group, unit = (layer[own] * layers + layer[other]) * 2 + skip, own
+        keys, of_edge = np.unique(group * (len(layer) + 1) + unit, return_inverse=True)
+        group = np.unique(keys // (len(layer) + 1), return_inverse=True)[1].astype(np.int64)
+        sizes = np.bincount(group)
+        place = np.arange(len(keys)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        pairs = (sizes + 1) // 2
+        pair_at = np.repeat(np.cumsum(pairs) - pairs, sizes) + place // 2
+        return _Slots(of_edge.astype(np.int64), group, pair_at, place % 2)
+
+    @property
+    def number(self) -> int:
+        """How many slots there are."""
+        return len(self.group)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs they make; where a group is odd, one slot stands alone."""
+        return int(self.pair_at.max(initial=-1)) + 1
+
+    def paired(self, rng: np.random.Generator) -> tuple[Integers, Integers]:
+        """Slots paired at random within their groups: [slot] twice the pair plus the side, and the way back."""
+        shuffled = np.argsort(self.group + rng.random(self.number))
+        pair_side = np.empty(self.number, dtype=np.int64)
+        pair_side[shuffled] = self.pair_at * 2 + self.side_at
+        slot_of = np.empty(2 * self.pairs, dtype=np.int64)
+        slot_of[pair_side] = np.arange(self.number)
+        return pair_side, slot_of
 
 
 class MapNull:
@@ -227,16 +285,44 @@ class MapNull:
         return Sample(map_source=source, map_target=target)
 
 
-def _turned(sides: Integers, pair: Integers, rng: np.random.Generator) -> Integers:
-    """In each run of equal pairs, the sides moved on by a number of places drawn at random."""
-    if not len(sides):
-        return sides
-    starts = np.flatnonzero(np.append(True, pair[1:] != pair[:-1]))
-    lengths = np.diff(np.append(starts, len(pair)))
-    shift = (rng.random(len(starts)) * lengths).astype(np.int64)
-    start, length = np.repeat(starts, lengths), np.repeat(lengths, lengths)
-    place = np.arange(len(sides)) - start + np.repeat(shift, lengths)
-    return sides[start + np.where(place >= length, place - length, place)]
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of sources that the same two slots can exchange.
+
+    starts, lengths: [run]. pair: [run], the number of the two slots. first: [pair], where its run starts, -1 without.
+    """
+
+    starts: Integers
+    lengths: Integers
+    pair: Integers
+    first: Integers
+
+    @staticmethod
+    def of(pair: Integers, pairs: int) -> _Runs:
+        """The runs of equal numbers in an array [source], of `pairs` numbers in all."""
+        starts = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, dtype=np.int64)
+        first = np.full(pairs, -1, dtype=np.int64)
+        first[pair[starts]] = starts
+        return _Runs(starts, np.diff(np.append(starts, len(pair))), pair[starts], first)
+
+    def turned(self, sides: Integers, moves: npt.NDArray[np.bool_], rng: np.random.Generator) -> Integers:
+        """The sides [source], in each run whose pair moves on by a number of places drawn at random."""
+        shift = (rng.random(len(self.starts)) * self.lengths).astype(np.int64) * moves[self.pair]
+        start, length = np.repeat(self.starts, self.lengths), np.repeat(self.lengths, self.lengths)
+        place = np.arange(len(sides)) - start + np.repeat(shift, self.lengths)
+        return sides[start + np.where(place >= length, place - length, place)]
+
+
+def _exchange_threes(sides: Sequence[Integers], at: Sequence[Integers]) -> None:
+    """Let three sources, one of each kind, change sides where both slots keep what they have of each sign.
+
+    That is so where the inhibiting one and the exciting edge of the one of both signs are on one side, and the exciting
+    one is on the other.
+    """
+    excites, inhibits, both = (own[places] for own, places in zip(sides, at, strict=True))
+    can = (inhibits == both) & (excites != both)
+    for own, places in zip(sides, at, strict=True):
+        own[places[can]] = 1 - own[places[can]]
 
 
 def _integers(column: pa.ChunkedArray) -> Integers:
