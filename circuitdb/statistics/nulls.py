@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import scipy.sparse as sp
 
 from circuitdb.backends.base import ModelGraph
-from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind
 
 Integers = npt.NDArray[np.int64]
@@ -108,9 +108,6 @@ class EdgeNull:
         layer = np.unique(np.asarray(graph.units["layer"]).astype(str), return_inverse=True)[1].astype(np.int64)
         self._slots = tuple(_Slots.of(own, other, skip, layer) for own, other in (ends, ends[::-1]))
         self._start: Integers = np.stack([slots.of_edge for slots in self._slots])
-        self._bits = max(len(skip), 2).bit_length()
-        if sum(slots.number.bit_length() for slots in self._slots) + self._bits + 2 > 62:
-            raise CircuitdbError("the graph is too large to be shuffled in memory")
 
     @property
     def free(self) -> int:
@@ -134,11 +131,9 @@ class EdgeNull:
 
     def _drawn(self, state: Integers, start: Integers, rng: np.random.Generator) -> Integers:
         """For each observed edge one of the walk's in the same slot and of the same sign, each once, at random."""
-        edge = rng.permutation(len(state))
-        packed = ((state * 2 + self._colour)[edge] << self._bits) | np.arange(len(state))
-        packed.sort()
         drawn = np.empty(len(state), dtype=np.int64)
-        drawn[np.argsort(start * 2 + self._colour, kind="stable")] = edge[packed & ((1 << self._bits) - 1)]
+        observed = _in_order(np.arange(len(state)), start * 2 + self._colour)
+        drawn[observed] = _in_order(rng.permutation(len(state)), state * 2 + self._colour)
         return drawn
 
     def _walk(self, state: Integers, rng: np.random.Generator) -> Integers:
@@ -155,35 +150,30 @@ class EdgeNull:
         The words are those of trading targets; sources trade likewise.
         """
         slots = self._slots[trading]
-        number = self._slots[1 - trading].number
-        bits, here = number.bit_length(), self._bits
         pair_side, slot_of = slots.paired(rng)
-        own = pair_side[slot]
+        own, far = pair_side[slot], rng.permutation(self._slots[1 - trading].number)[other]
         # The edges by pair of slots, then by source, the sources in random order; two edges of one source side by side.
-        packed = (((own >> 1) << bits) | rng.permutation(number)[other]) << 2 | (own & 1) << 1 | self._colour
-        packed = (packed << here) | np.arange(len(slot))
-        packed.sort()
-        edge = packed & ((1 << here) - 1)
-        colour, side, source = (packed >> here) & 1, (packed >> (here + 1)) & 1, packed >> (here + 2)
-        first_of_two = np.append(source[1:] == source[:-1], False)
+        edge = _in_order(_in_order(np.arange(len(slot)), far), own >> 1)
+        pair, side, source, colour = own[edge] >> 1, own[edge] & 1, far[edge], self._colour[edge]
+        first_of_two = np.append((source[1:] == source[:-1]) & (pair[1:] == pair[:-1]), False)
         single = ~first_of_two
         single[1:] &= ~first_of_two[:-1]
         # For each of the three kinds of source that two slots can exchange: where it stands, and on which side (that
         # of the exciting edge, where the source has both signs).
         one_sign = [np.flatnonzero(single & (colour == sign)) for sign in (0, 1)]
         both_signs = np.flatnonzero(first_of_two & (colour != np.roll(colour, -1)))
-        exchanged = [*((at, side[at]) for at in one_sign), (both_signs, colour[both_signs])]
-        runs = [_Runs.of(source[at] >> bits, slots.pairs) for at, _ in exchanged]
+        exchanged = [*((at, side[at]) for at in one_sign), (both_signs, side[both_signs] ^ colour[both_signs])]
+        runs = [_Runs.of(pair[at], slots.pairs) for at, _ in exchanged]
         in_threes = (rng.random(slots.pairs) < _IN_THREES) & np.all([own.first >= 0 for own in runs], axis=0)
         turned = [own.turned(sides, ~in_threes, rng) for own, (_, sides) in zip(runs, exchanged, strict=True)]
         _exchange_threes(turned, [own.first[in_threes] for own in runs])
         moved = side.copy()
         for at, sides in zip(one_sign, turned, strict=False):
             moved[at] = sides
-        swapped = both_signs[turned[2] != exchanged[2][1]]
-        moved[swapped], moved[swapped + 1] = 1, 0
+        moved[both_signs] = turned[2] ^ colour[both_signs]
+        moved[both_signs + 1] = 1 - moved[both_signs]
         after = np.empty_like(slot)
-        after[edge] = slot_of[((source >> bits) << 1) | moved]
+        after[edge] = slot_of[pair * 2 + moved]
         return after
 
 
@@ -323,6 +313,13 @@ def _exchange_threes(sides: Sequence[Integers], at: Sequence[Integers]) -> None:
     can = (inhibits == both) & (excites != both)
     for own, places in zip(sides, at, strict=True):
         own[places[can]] = 1 - own[places[can]]
+
+
+def _in_order(places: Integers, key: Integers) -> Integers:
+    """The places in order of their keys, small whole numbers, equal ones as they stood: a counting sort."""
+    at = np.arange(len(places))
+    shape = (int(key.max(initial=0)) + 1, len(places))
+    return sp.coo_array((places, (key[places], at)), shape=shape).tocsr().data
 
 
 def _integers(column: pa.ChunkedArray) -> Integers:
