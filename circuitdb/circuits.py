@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from circuitdb.graph import split_key
 
@@ -17,9 +19,48 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
+    from circuitdb.reports.drawing import Drawing
+    from circuitdb.statistics.significance import Significance
+    from circuitdb.units import Unit
+
 Row = Mapping[str, Any]
-UnitReader = Callable[[Sequence[str]], Sequence[Row]]
-"""Returns the properties of units by their keys."""
+
+
+class Reader(Protocol):
+    """What results ask their database for, to show units and to say how circuits were found."""
+
+    def session(self) -> AbstractContextManager[object]:
+        """A time in which reading many things costs little more than one."""
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every model with its layers."""
+
+    def units(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """The properties of units."""
+
+    def layer_units(self, model: str, layer: str) -> list[dict[str, Any]]:
+        """The properties of a layer's units."""
+
+    def unit(self, name: str) -> Unit:
+        """A unit."""
+
+    def examples(self, keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """The strongest probe positions of units."""
+
+    def explain(
+        self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
+    ) -> dict[str, Any]:
+        """What a query compiles to."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a search was called: the query as it was given, the models, the parameters, the limit."""
+
+    query: str
+    models: tuple[str, ...] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +69,7 @@ class Circuit:
 
     motif: the motif's name, or None for a pattern without one. units: unit keys by their names in the motif, a list of
     keys for a counted block's name. edges: rows with `source`, `target` (keys) and every property of the edge.
-    score: what the circuit is ranked by, or None.
+    score: what the circuit is ranked by, or None. reader: the database that it lies in.
     """
 
     motif: str | None
@@ -36,6 +77,7 @@ class Circuit:
     units: Mapping[str, str | list[str]]
     edges: Sequence[Row]
     score: float | None
+    reader: Reader | None = field(default=None, repr=False, compare=False)
 
     def unit_keys(self) -> list[str]:
         """The keys of all units, each once, in the motif's order."""
@@ -52,6 +94,15 @@ class Circuit:
             "score": self.score,
         }
 
+    def draw(self) -> Drawing:
+        """The circuit as a drawing: an SVG that notebooks show and that `save` writes as .svg or .png."""
+        from circuitdb.reports.pictures import draw_circuits
+
+        return draw_circuits([self], self.reader)[0]
+
+    def _repr_html_(self) -> str:
+        return self.draw().svg
+
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score {self.score:.4g}"
         units = ", ".join(f"{name}={short_names(unit)}" for name, unit in self.units.items())
@@ -64,7 +115,8 @@ class Circuits(Sequence[Circuit]):
     query: what was searched for. store: address of the database. keep: the keep rule of the models searched, which
     bounds what can be found. truncated: whether circuits were left out, and stopped_by the limit that did it.
     total: how many there are in all, where that is known. seconds: how long the search took. remarks: sentences on what
-    the circuits do not tell, such as that the query asked for edges that the keep rule left out.
+    the circuits do not tell, such as that the query asked for edges that the keep rule left out. asked: how the search
+    was called. reader: the database searched.
     """
 
     def __init__(
@@ -79,10 +131,12 @@ class Circuits(Sequence[Circuit]):
         stopped_by: str | None = None,
         total: int | None = None,
         remarks: Sequence[str] = (),
-        read_units: UnitReader,
+        asked: Asked,
+        reader: Reader,
     ) -> None:
         self._circuits = tuple(circuits)
-        self._read_units = read_units
+        self.asked = asked
+        self.reader = reader
         self.query = query
         self.store = store
         self.keep = keep
@@ -141,12 +195,36 @@ class Circuits(Sequence[Circuit]):
         ends = (key for circuit in self._circuits for edge in circuit.edges for key in (edge["source"], edge["target"]))
         units = (key for circuit in self._circuits for key in circuit.unit_keys())
         keys = list(dict.fromkeys([*units, *ends]))
-        graph.add_nodes_from((row["key"], dict(row)) for row in self._read_units(keys))
+        graph.add_nodes_from((row["key"], dict(row)) for row in self.reader.units(keys))
         for circuit in self._circuits:
             for edge in circuit.edges:
                 properties = {name: value for name, value in edge.items() if name not in ("source", "target")}
                 graph.add_edge(edge["source"], edge["target"], key=edge["kind"], **properties)
         return graph
+
+    def report(self, path: str | Path, *, significance: Significance | None = None) -> None:
+        """Write the circuits as one HTML file that needs nothing else: drawings, units, edges, how they were found.
+
+        Parameters
+        ----------
+        path
+            The file.
+        significance
+            What `Database.significance` says of the same query; without it the page says that chance was not tested.
+
+        Raises
+        ------
+        CircuitdbError
+            If the file cannot be written.
+        """
+        from circuitdb.reports.page import circuits_page, write_page
+
+        write_page(path, circuits_page(self, significance))
+
+    def _repr_html_(self) -> str:
+        from circuitdb.reports.notebook import circuits_table
+
+        return circuits_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """What `circuitdb find --format json` prints."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -20,9 +21,11 @@ from circuitdb.reports.drawing.svg import Attribute, element, named, number
 
 Kernel = npt.NDArray[np.float64]
 
-_LEVELS = 32
-_STRONG = _LEVELS * 0.6
-_WEAKEST_BAR = _LEVELS * 0.4
+LEVELS = 32
+"""Steps of colour between white and full."""
+
+_STRONG = LEVELS * 0.6
+_WEAKEST_BAR = LEVELS * 0.4
 _LARGEST_CELL = 13.0
 
 
@@ -37,11 +40,23 @@ def shade(value: float, scale: float) -> float:
     return math.sqrt(min(1.0, abs(value) / scale))
 
 
-def kernel_part(kernel: Kernel) -> tuple[str, Element]:
-    """The picture of a kernel [y, x] on its own scale, one unit a cell, and its name."""
+def kernel_levels(kernel: Kernel) -> npt.NDArray[np.int64]:
+    """The cells of a kernel [y, x] on its own scale, from -LEVELS to LEVELS."""
     largest = float(np.abs(kernel).max()) if kernel.size else 0.0
     roots = np.sign(kernel) * np.sqrt(np.abs(kernel) / (largest or 1.0))
-    levels = np.rint(roots * _LEVELS).astype(np.int64)
+    levels: npt.NDArray[np.int64] = np.rint(roots * LEVELS).astype(np.int64)
+    return levels
+
+
+def kernel_part(kernel: Kernel) -> tuple[str, Element]:
+    """The picture of a kernel [y, x] on its own scale, one unit a cell, and its name."""
+    levels = kernel_levels(kernel)
+    return _part(levels.shape, levels.tobytes())
+
+
+@lru_cache(maxsize=4096)
+def _part(shape: tuple[int, ...], data: bytes) -> tuple[str, Element]:
+    levels = np.frombuffer(data, np.int64).reshape(shape)
     cells: dict[int, list[str]] = defaultdict(list)
     bars: dict[bool, list[str]] = defaultdict(list)
     for y, row in enumerate(levels.tolist()):
@@ -56,7 +71,7 @@ def kernel_part(kernel: Kernel) -> tuple[str, Element]:
     group = element("g")
     for level in sorted(cells):
         paint = RED if level > 0 else BLUE
-        opacity = number(abs(level) / _LEVELS) if abs(level) < _LEVELS else None
+        opacity = number(abs(level) / LEVELS) if abs(level) < LEVELS else None
         group.append(
             element("path", d="".join(cells[level]), fill=paint, fill_opacity=opacity, shape_rendering="crispEdges")
         )

@@ -12,7 +12,6 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from circuitdb.circuits import short_name
 from circuitdb.reports.drawing import text
 from circuitdb.reports.drawing.circuit import edge_words, kernel_centre, kernel_of
 from circuitdb.reports.drawing.colours import FAINT, INK, SOFT
@@ -62,10 +61,10 @@ def draw_kernel_matrix(
     }
     kernels = {place: kernel for place, edge in shown.items() if (kernel := kernel_of(edge)) is not None}
     scale = max((float(np.abs(kernel).max()) for kernel in kernels.values()), default=0.0) or 1.0
-    wide = max((text.width(words, _SIZE) for key in targets for words in (short_name(key), captions.get(key, ""))),
+    wide = max((text.width(words, _SIZE) for key in targets for words in (_short(key), captions.get(key, ""))),
                default=0.0)  # fmt: skip
     left = MARGIN + min(_LABEL_WIDTH, wide) + 10
-    longest = max((text.width(words, _SIZE) for key in sources for words in (short_name(key), captions.get(key, ""))),
+    longest = max((text.width(words, _SIZE) for key in sources for words in (_short(key), captions.get(key, ""))),
                   default=0.0)  # fmt: skip
     upright = longest <= _SIDE + _GAP - 4
     head = 2 * _LINE + 6 if upright else min(_LABEL_WIDTH, longest) + 8
@@ -105,9 +104,13 @@ def draw_kernel_matrix(
     return Drawing(width, height, title, description, (background, *content, *key_drawn), parts)
 
 
+def _short(key: str) -> str:
+    return key.partition("/")[2]
+
+
 def _name(key: str, caption: str, x: float, middle: float, anchor: str) -> Element:
     group = element("g", text_element("title", f"{key} {caption}".strip()))
-    name = text.fit(short_name(key), _SIZE, _LABEL_WIDTH)
+    name = text.fit(_short(key), _SIZE, _LABEL_WIDTH)
     place: dict[str, Attribute] = {"x": x, "font_size": _SIZE, "text_anchor": anchor}
     group.append(text_element("text", name, y=middle if caption else middle + 4, fill=INK, **place))
     if caption:

@@ -82,13 +82,12 @@ class Drawing:
     @property
     def svg(self) -> str:
         """The whole drawing as text."""
-        definitions = element("defs", *(self.parts[name] for name in sorted(self.parts)))
-        return serialise(self._root(*([definitions] if self.parts else []), *self.content))
+        return self.small(self.width)
 
     @property
     def body(self) -> str:
         """The drawing without its parts, for a page that holds these elsewhere."""
-        return serialise(self._root(*self.content))
+        return self._text(self.width, {})
 
     def save(self, path: str | Path) -> None:
         """Write the drawing to a file; its ending, .svg or .png, decides the form.
@@ -118,19 +117,26 @@ class Drawing:
     def _repr_svg_(self) -> str:
         return self.svg
 
-    def _root(self, *content: Element) -> Element:
-        key = hashlib.sha256("".join(map(serialise, content)).encode()).hexdigest()[:12]
-        return element(
+    def small(self, most: float) -> str:
+        """The whole drawing as text, at most so many pixels wide."""
+        return self._text(min(self.width, most), self.parts)
+
+    def _text(self, width: float, parts: Mapping[str, Element]) -> str:
+        inner = "".join(map(serialise, self.content))
+        key = hashlib.sha256(inner.encode()).hexdigest()[:12]
+        definitions = element("defs", *(parts[name] for name in sorted(parts)))
+        root = element(
             "svg",
             text_element("title", self.title, id=f"t{key}"),
             text_element("desc", self.description, id=f"d{key}"),
-            *content,
+            *([definitions] if parts else []),
             xmlns=NAMESPACE,
-            width=self.width,
-            height=self.height,
+            width=width,
+            height=self.height * width / self.width,
             viewBox=f"0 0 {number(self.width)} {number(self.height)}",
             role="img",
             aria_labelledby=f"t{key}",
             aria_describedby=f"d{key}",
             font_family="Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif",
         )
+        return serialise(root).removesuffix("</svg>") + inner + "</svg>"

@@ -1,0 +1,38 @@
+"""How results show themselves in a notebook: a table of circuits with small drawings, a unit as its page."""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from circuitdb.circuits import short_names
+from circuitdb.reports.pictures import draw_circuits
+
+if TYPE_CHECKING:
+    from circuitdb.circuits import Circuits
+
+_MOST_ROWS = 10
+_SMALL = 420
+
+
+def circuits_table(circuits: Circuits) -> str:
+    """The first circuits as an HTML table: score, units, and the drawing, small."""
+    shown = list(islice(circuits, _MOST_ROWS))
+    rows = []
+    for circuit, drawing in zip(shown, draw_circuits(shown, circuits.reader), strict=True):
+        units = "<br>".join(
+            f"<b>{escape(name)}</b> {escape(short_names(unit))}" for name, unit in circuit.units.items()
+        )
+        score = "" if circuit.score is None else f"{circuit.score:.3g}"
+        small = drawing.small(_SMALL)
+        rows.append(
+            f"<tr><td>{escape(circuit.model)}</td><td>{score}</td>"
+            f'<td style="text-align:left">{units}</td><td>{small}</td></tr>'
+        )
+    rest = len(circuits) - len(shown)
+    more = f"<p>… and {rest:,} more; <code>report(path)</code> writes them all as a page</p>" if rest else ""
+    said = escape(repr(circuits).split("\n", 1)[0])
+    remarks = "".join(f"<p>{escape(remark)}</p>" for remark in circuits.remarks)
+    head = "<tr><th>model</th><th>score</th><th>units</th><th>drawing</th></tr>" if shown else ""
+    return f"<div><p>{said}</p><table>{head}{''.join(rows)}</table>{more}{remarks}</div>"

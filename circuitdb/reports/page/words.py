@@ -1,0 +1,62 @@
+"""A query in words, and what its motif's file says about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from circuitdb.language.library import library_files
+from circuitdb.pattern import model as p
+from circuitdb.pattern.describe import text_of
+
+_VERBS = {"any": "is wired to", "excites": "excites", "inhibits": "inhibits", "never": "excites and inhibits"}
+_DESCRIPTION = re.compile(r'"""(.*?)"""', re.DOTALL)
+
+
+def in_words(body: p.Body) -> Iterator[str]:
+    """What a body asks for, a sentence without its full stop for each part."""
+    for unit in body.units:
+        for layers in unit.layers:
+            yield f"{unit.name} lies in {' or '.join(layers)}"
+    for row in body.rows:
+        yield _row(row)
+    for edge in body.edges:
+        yield f"{edge.source} {_VERBS[edge.sign]} {edge.target}{' through a skip' if edge.skip else ''}"
+    for condition in body.conditions:
+        yield text_of(condition)
+    for absent in body.absent:
+        yield f"there is nothing for which {_all(absent)}"
+    for counted in body.counted:
+        yield f"{counted.quantity} {counted.count:g} units {counted.unit} are such that {_all(counted.body)}"
+    for choice in body.choices:
+        yield f"{choice.quantity} {choice.count:g} of these hold: {'; or '.join(map(_all, choice.bodies))}"
+
+
+def _all(body: p.Body) -> str:
+    return ", and ".join(in_words(body))
+
+
+def _row(row: p.MapRow) -> str:
+    if row.model is not None:
+        which = "the best analogue" if row.choices == 1 else f"one of the {row.choices} best analogues"
+        return f"{row.target} is {which} of {row.source} in {row.model}"
+    if row.source == row.target:
+        return f"{row.source} stays itself under {row.map}"
+    return f"{row.target} is what {row.source} becomes under {row.map}"
+
+
+def motif_text(query_text: str, motif: str) -> str | None:
+    """The text of the library's motif that a query names, or None where the query's own text holds the motif."""
+    if re.search(rf"\bmotif\s+{re.escape(motif)}\b", query_text):
+        return None
+    return next((path.read_text(encoding="utf-8") for path in library_files() if path.stem == motif), None)
+
+
+def description(text: str) -> list[tuple[bool, str]]:
+    """The paragraphs between triple quotes before a motif; each says whether it is a drawing made of characters."""
+    found = _DESCRIPTION.search(text)
+    if found is None:
+        return []
+    paragraphs = [part.strip("\n") for part in re.split(r"\n\s*\n", found[1].strip())]
+    drawn = [part.startswith("    ") for part in paragraphs]
+    return [(d, part if d else " ".join(part.split())) for d, part in zip(drawn, paragraphs, strict=True)]
