@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from circuitdb.backends.duckdb.emitter import Models
 from circuitdb.backends.duckdb.search import page_sql
 from circuitdb.backends.neo4j.search import page_cypher
 from circuitdb.backends.validation import checked
-from circuitdb.circuits import Circuit, Circuits
+from circuitdb.circuits import Asked, Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
 from circuitdb.language.diagnostics import nearest_names
@@ -63,6 +64,10 @@ class Database:
     def close(self) -> None:
         """Release the store."""
         self._store.close()
+
+    def session(self) -> AbstractContextManager[object]:
+        """A time in which operations share what is open, so that several in a row cost no more than one."""
+        return self._store.session()
 
     def models(self) -> list[Row]:
         """Every model: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
@@ -108,6 +113,10 @@ class Database:
         """
         return self._store.layer_units(model, self.layer(model, layer)["name"])
 
+    def examples(self, keys: Sequence[str]) -> dict[str, list[Row]]:
+        """The strongest probe positions of units: rows with rank, picture, y, x, value, thumbnail (PNG or None)."""
+        return self._store.examples(keys)
+
     def unit(self, name: str) -> Unit:
         """A unit by its key, `inceptionv1/mixed4c:447`, or by as much of the key's end as makes it clear, `4c:447`.
 
@@ -119,6 +128,9 @@ class Database:
         match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]{1,10})", name)
         if match is None:
             raise InputError(f"{name[:200]!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
+        whole = self._store.unit(name) if match["model"] is not None else None
+        if whole is not None:
+            return Unit(name, whole, self._store)
         layers = self._layers_named(match["model"], match["layer"])
         keys = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers]
         found = [row["key"] for row in self.units(keys)]
@@ -220,7 +232,7 @@ class Database:
             limits = Limits(rows=_rows(compiled, limit), seconds=_seconds(seconds))
             found = self._store.find(replace(compiled, limit=None), limits)
         return Circuits(
-            (Circuit(compiled.motif, match.model, match.units, match.edges, match.score) for match in found.matches),
+            (Circuit(compiled.motif, m.model, m.units, m.edges, m.score, self) for m in found.matches),
             query=text,
             store=self.address,
             keep=_keep_rules(models, compiled.models),
@@ -229,7 +241,8 @@ class Database:
             stopped_by=found.stopped_by,
             total=found.total,
             remarks=remarks_on(compiled, {row["name"]: row["keep"] for row in models}),
-            read_units=self._store.units,
+            asked=Asked(str(query), compiled.models, parameters, limit),
+            reader=self,
         )
 
     def count(
