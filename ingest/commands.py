@@ -1,4 +1,4 @@
-"""The commands `ingest` and `demo`, which the command line finds through the entry-point group `circuitdb.commands`.
+"""The commands `ingest`, `probe` and `demo`, found through the entry-point group `circuitdb.commands`.
 
 torch and what comes with it are imported when the command runs, not before.
 """
@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 _EXTRA = ("torch", "torchvision", "safetensors")
 """What the extra `ingest` installs."""
 
+MapsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--maps",
+        metavar="MAP,MAP",
+        help="flip, flip_vertical, rotate(DEG), negate, hue(DEG).",
+        show_default="flip, quarter turns, negate, hue(120), hue(240)",
+    ),
+]
+
 
 def add_commands(app: typer.Typer) -> None:
-    """Add `ingest` and `demo` to the command line."""
+    """Add `ingest`, `probe` and `demo` to the command line."""
     app.command(
         epilog=examples(
             "circuitdb ingest handwritten",
@@ -31,8 +41,16 @@ def add_commands(app: typer.Typer) -> None:
             "circuitdb ingest resnet50 --weights DEFAULT",
             "circuitdb ingest vgg16 --weights random --seed 1 --name vgg16_random",
             "circuitdb ingest my_package.networks:build --weights trained.pth --keep top64",
+            "circuitdb ingest inceptionv1 --weights bvlc_googlenet_inceptionv1.safetensors --probes photographs.tar",
         )
     )(ingest)
+    app.command(
+        epilog=examples(
+            "circuitdb probe handwritten",
+            "circuitdb probe inceptionv1 --weights bvlc_googlenet_inceptionv1.safetensors --probes photographs.tar",
+            "circuitdb probe alexnet vgg16 --weights alexnet.pth --weights vgg16.pth --maps 'flip,rotate(45)'",
+        )
+    )(probe)
     app.command(epilog=examples("circuitdb demo", "circuitdb demo --db known.duckdb"))(demo)
 
 
@@ -71,6 +89,11 @@ def ingest(
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of a model of that name.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="For random weights.")] = 0,
     dense: Annotated[bool, typer.Option("--dense", help="Keep every kernel, not only those of edges.")] = False,
+    probes: Annotated[
+        str | None,
+        typer.Option("--probes", metavar="DIR|TAR|synthetic", help="Measure the units' responses to these pictures."),
+    ] = None,
+    maps: MapsOption = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -90,14 +113,59 @@ def ingest(
             db=db,
             name=name,
             keep=keep,
-            layers=None if layers is None else [path.strip() for path in layers.split(",")],
+            layers=_split(layers),
             dense=dense,
             partial=partial,
             replace=replace,
             seed=seed,
+            probes=probes,
+            maps=_split(maps),
             progress=progress,
         )
     _print(summary, format, quiet)
+
+
+def probe(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names of models in the database.")],
+    probes: Annotated[
+        str,
+        typer.Option("--probes", metavar="DIR|TAR|synthetic", help="Pictures; synthetic is the set that is built in."),
+    ] = "synthetic",
+    maps: MapsOption = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help="The weights file that a model was ingested with; once for each file. Handwritten and random networks "
+            "need none.",
+        ),
+    ] = None,
+    db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure what units do on pictures, and find which unit is the mirrored or turned version of which.
+
+    What an earlier run wrote is replaced. Two models can be compared only over the same pictures.
+    """
+    from circuitdb.cli import output
+
+    with _extra(), output.bar(quiet) as progress:
+        from ingest.reprobing import probe_models
+
+        summaries = probe_models(
+            models, probes=probes, maps=_split(maps), weights=weights or [], db=db, progress=progress
+        )
+    rows = [asdict(summary) for summary in summaries]
+    if format is Format.TABLE:
+        for row in rows:
+            row |= {"probes_sha256": f"{row['probes_sha256'][:12]}…", "seconds": f"{row['seconds']:.1f}"}
+    output.write_rows(format, False, "models", rows)
+
+
+def _split(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",")]
 
 
 def demo(

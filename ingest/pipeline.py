@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 import circuitdb
 from circuitdb.backends import open_store
-from circuitdb.backends.base import ModelGraph, Progress
+from circuitdb.backends.base import ModelGraph, Progress, Responses
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import check_name
 
@@ -35,6 +36,7 @@ class Summary:
     `energy_kept`: the part of all squared weights that edges carry. `absent`: layers and heads without weights.
     `unused`: tensors of the file that the network has no use for. `left_out`: what of the network was not read, in
     words. `seconds`: in all; `stages`: of each stage. `size_bytes`: of the database's file, None for a server.
+    `maps`, `families`: rows that the probes brought, None without probes.
     """
 
     model: str
@@ -49,6 +51,8 @@ class Summary:
     seconds: float
     stages: Mapping[str, float]
     size_bytes: int | None
+    maps: int | None = None
+    families: int | None = None
 
 
 def ingest_model(
@@ -63,6 +67,8 @@ def ingest_model(
     partial: bool = False,
     replace: bool = False,
     seed: int = 0,
+    probes: str | None = None,
+    maps: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Read a trained network and write its units and expanded weights into a store.
@@ -90,6 +96,10 @@ def ingest_model(
         Put the model in the place of one of that name.
     seed
         For random weights.
+    probes
+        Pictures on which to measure the units' responses: a folder, a tar, or `synthetic`. None: not measured.
+    maps
+        What to look for in the responses, as `ingest.reprobing.probe_models` takes it.
     progress
         Is told how far each stage is.
 
@@ -97,7 +107,7 @@ def ingest_model(
     ------
     InputError
         If there is no such network or weights, if they do not fit, if a weight is NaN, if the network cannot be
-        expanded, or if a model of that name is there and `replace` is false.
+        expanded, if the probes cannot be used, or if a model of that name is there and `replace` is false.
     CircuitdbError
         If a file cannot be read or fetched, or the store cannot be written.
 
@@ -125,7 +135,7 @@ def ingest_model(
             source.example,
             keep=rule,
             dense=dense,
-            layers=None if layers is None else _module_paths(layers, source),
+            layers=named_layers(layers, source),
             names=source.layer_names,
             absent=source.loaded.absent,
             progress=tell,
@@ -138,6 +148,15 @@ def ingest_model(
         "partial": partial,
     }
     graph = _graph(name, source, expansion, options)
+    if probes is not None:
+        with clock.stage("probing"):
+            from ingest.probes import load_probes
+            from ingest.probing import input_side, probe
+
+            widths = layer_widths(graph.layers.to_pylist())
+            pictures = load_probes(probes, input_side(source))
+            responses = probe(source, widths, pictures, maps, named=named_layers(layers, source), progress=tell)
+            graph = with_responses(graph, responses)
     with clock.stage("writing"):
         store = open_store(db)
         try:
@@ -157,6 +176,8 @@ def ingest_model(
         seconds=clock.total(),
         stages=clock.stages,
         size_bytes=None if "://" in db else Path(db).expanduser().stat().st_size,
+        maps=None if graph.maps is None else graph.maps.num_rows,
+        families=None if graph.families is None else graph.families.num_rows,
     )
 
 
@@ -204,6 +225,33 @@ def _refuse_early(db: str, name: str, replace: bool) -> None:
         raise InputError(
             f"there is a model {name!r} in {db}; --replace puts this one in its place, --name gives another name"
         )
+
+
+def layer_widths(layers: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Name and width of layers, which stand in order of depth."""
+    return {layer["name"]: layer["width"] for layer in layers}
+
+
+def with_responses(graph: ModelGraph, responses: Responses) -> ModelGraph:
+    """A model with what its units do on probes."""
+    units = graph.units
+    for name in responses.units.column_names:
+        units = units.append_column(name, responses.units[name])
+    return replace_fields(
+        graph,
+        model={**graph.model, "probes": dict(responses.probes)},
+        units=units,
+        maps=responses.maps,
+        families=responses.families,
+        members=responses.members,
+        examples=responses.examples,
+        signatures=responses.signatures,
+    )
+
+
+def named_layers(layers: Sequence[str] | None, source: Source) -> list[str] | None:
+    """The module paths of the feature layers that the user named, by path or as they are shown, if so."""
+    return None if layers is None else _module_paths(layers, source)
 
 
 def _module_paths(layers: Sequence[str], source: Source) -> list[str]:

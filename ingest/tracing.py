@@ -172,6 +172,17 @@ def trace(network: nn.Module, example: Tensor) -> Trace:
     return Trace(tuple(recorder.nodes), outputs, calls, sequences)
 
 
+def follow(network: nn.Module, pictures: Tensor, visit: Callable[[Node, Tensor], None]) -> None:
+    """Run the network as `trace` does, and hand every operation's result on as soon as it is there.
+
+    visit: is told the node, whose index is the one of a trace, and the result. Later operations may write over the
+    result, so what is to be kept must be copied.
+    """
+    recorder = _Follower(network, pictures, visit)
+    with _eval_mode(network), recorder.watching_modules(network), torch.no_grad(), recorder:
+        network(pictures)
+
+
 @contextmanager
 def _eval_mode(network: nn.Module) -> Iterator[None]:
     training = [module for module in network.modules() if module.training]
@@ -324,6 +335,26 @@ class _Recorder(TorchFunctionMode):
                 del known[key]
 
         known[key] = (weakref.ref(tensor, forget), node.index)
+        return node
+
+
+class _Follower(_Recorder):
+    """Hands on what a recorder sees."""
+
+    def __init__(self, network: nn.Module, pictures: Tensor, visit: Callable[[Node, Tensor], None]) -> None:
+        self._visit = visit
+        super().__init__(network, pictures)
+
+    def _add(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        tensor: Tensor,
+        layout: Layout | None = None,
+        values: Mapping[str, Tensor] | None = None,
+    ) -> Node:
+        node = super()._add(operation, arguments, tensor, layout, values)
+        self._visit(node, tensor)
         return node
 
 

@@ -1,0 +1,317 @@
+"""What the units of a network do on probes, and how alike each is on plain probes to each other on transformed ones.
+
+In: a network, its feature layers, a probe set and maps. Out: a `Measured`: statistics, strongest positions and sketches
+of every unit, and for each map the scores of all pairs of units of a layer. The network runs over a few pictures at a
+time, once as they are and once under every map, and only these few pictures' responses are in memory at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from circuitdb.backends.base import Progress
+from circuitdb.errors import InputError
+from circuitdb.pattern.maps import MapName
+from ingest.preprocessing import Preprocessing
+from ingest.probes import Pictures, ProbeSet
+from ingest.signatures import GRID, count_sketch, places
+from ingest.steps import Step
+from ingest.tracing import Node, follow
+from ingest.transforms import Alignment, align, fixed_point, transformed
+
+Reals = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+KEPT_BYTES = 400 << 20
+"""How much of the untransformed pictures' responses may be in memory at once."""
+
+MOST_PICTURES = 16
+"""How many pictures the network sees at once at most."""
+
+_LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey (ITU-R BT.601)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResponses:
+    """What the units of one layer do.
+
+    mean, sd, sparsity: [unit], over all positions of all pictures. strongest: [unit, picture], the largest response in
+    each picture; cells: [unit, picture], where, counted row by row. sketches: [unit, picture, number], not yet
+    quantised.
+    """
+
+    step: Step
+    mean: Reals
+    sd: Reals
+    sparsity: Reals
+    strongest: Floats
+    cells: npt.NDArray[np.int32]
+    sketches: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The responses of every layer, in the layers' order, and for each map every layer's scores [unit, unit].
+
+    scores[map][layer][a, b] is the correlation, over pictures x and positions p, of a(x)[p] and b(T x)[T p] (Olah et
+    al. 2020, Naturally Occurring Equivariance); 0 where a unit does not change. Those of a map whose inverse is
+    measured too, and was named before it, are the inverse's with a and b exchanged: the same sum, over the pictures
+    that the inverse map has transformed.
+    """
+
+    layers: tuple[LayerResponses, ...]
+    scores: Mapping[MapName, tuple[Floats, ...]]
+
+
+def measure(
+    network: nn.Module,
+    layers: Sequence[Step],
+    preprocessing: Preprocessing,
+    probes: ProbeSet,
+    maps: Sequence[MapName] = (),
+    *,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Run the network over the probes, once as they are and once under each map.
+
+    Parameters
+    ----------
+    layers
+        The steps of the network's trace at the size of `preprocessing` whose units are measured.
+    batch
+        Pictures at a time; as many as fit into a bounded memory where it is None. The result does not depend on it,
+        but for rounding.
+    progress
+        Is told how many runs over a batch are done.
+
+    Raises
+    ------
+    InputError
+        If a map turns pictures onto another shape, or recolours those of a network that sees no colours; if a response
+        is not finite, or the network takes another way through its code than it was traced on.
+    """
+    size = preprocessing.size
+    _check(maps, preprocessing)
+    fixed = fixed_point(layers, size)
+    sums = [_LayerSums(step, size, len(probes.names)) for step in layers]
+    inverse_of = _inverses(maps)
+    run = [m for m in maps if m not in inverse_of]
+    alignments = {m: [align(step, m.element, fixed, size) for step in layers] for m in run}
+    scores = {m: [_ScoreSums(step.width) for step in layers] for m in run}
+    batches = list(_batches(len(probes.names), batch or _batch(layers)))
+    done, total = 0, len(batches) * (1 + len(run))
+
+    def keep(some: slice, plain: dict[int, Tensor], place: int, rows: Tensor) -> None:
+        plain[place] = sums[place].add(rows, some)
+
+    def compare(m: MapName, plain: Mapping[int, Tensor], place: int, rows: Tensor) -> None:
+        scores[m][place].add(plain[place], rows - sums[place].pivot, alignments[m][place])
+
+    for some in batches:
+        pictures = resized(probes.pictures[some], size)
+        plain: dict[int, Tensor] = {}
+        _run(network, layers, as_input(pictures, preprocessing), partial(keep, some, plain))
+        done = _tell(progress, done, total)
+        for m in run:
+            moved = as_input(transformed(pictures, m.element, fixed), preprocessing)
+            _run(network, layers, moved, partial(compare, m, plain))
+            done = _tell(progress, done, total)
+    found = {m: tuple(score.result(layer.pivot) for score, layer in zip(scores[m], sums, strict=True)) for m in run}
+    found |= {m: tuple(layer.T for layer in found[undone]) for m, undone in inverse_of.items()}
+    return Measured(tuple(layer.result() for layer in sums), {m: found[m] for m in maps})
+
+
+def _inverses(maps: Sequence[MapName]) -> dict[MapName, MapName]:
+    """The maps that undo one that stands before them, with that one: its scores are theirs, read the other way."""
+    inverse_of: dict[MapName, MapName] = {}
+    for place, m in enumerate(maps):
+        undone = next((other for other in maps[:place] if other.element.inverse() == m.element), None)
+        if undone is not None and undone not in inverse_of:
+            inverse_of[m] = undone
+    return inverse_of
+
+
+def resized(pictures: Pictures, size: tuple[int, int]) -> Tensor:
+    """Pictures [picture, 3, y, x], 0..255, at the size of a network's input, bilinear and without aliasing."""
+    made = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float()
+    if tuple(made.shape[2:]) == tuple(size):
+        return made
+    return functional.interpolate(made, size, mode="bilinear", antialias=True)
+
+
+def as_input(pictures: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """What the network takes in, of pictures [picture, 3, y, x], RGB, 0..255."""
+    if preprocessing.channels == "grey":
+        pictures = torch.einsum("c,ncyx->nyx", torch.tensor(_LUMINANCE), pictures)[:, None]
+    elif preprocessing.channels == "BGR":
+        pictures = pictures.flip(1)
+    low, high = preprocessing.range
+    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
+    made = ((pictures / 255 * (high - low) + low) - mean) / std
+    return made.contiguous(memory_format=torch.channels_last)
+
+
+def _check(maps: Sequence[MapName], preprocessing: Preprocessing) -> None:
+    height, width = preprocessing.size
+    for m in maps:
+        if height != width and m.element.angle % 180:
+            raise InputError(f"the network's input is {height}x{width}, and {m.text} needs a square one")
+        if preprocessing.channels == "grey" and m.element.hue:
+            raise InputError(f"the network sees no colours, so that {m.text} changes nothing for it")
+
+
+def _batch(layers: Sequence[Step]) -> int:
+    """As many pictures as have their responses in the memory that is allowed."""
+    bytes_each = 4 * sum(step.width * step.cells[0] * step.cells[1] for step in layers)
+    return max(1, min(MOST_PICTURES, KEPT_BYTES // max(bytes_each, 1)))
+
+
+def _batches(pictures: int, batch: int) -> Iterator[slice]:
+    return (slice(start, min(start + batch, pictures)) for start in range(0, pictures, batch))
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> int:
+    if progress is not None:
+        progress("probing", done + 1, total)
+    return done + 1
+
+
+def _run(network: nn.Module, layers: Sequence[Step], batch: Tensor, visit: Callable[[int, Tensor], None]) -> None:
+    """One forward pass; `visit` is told each layer's place and responses [picture, cell, unit] as they come."""
+    at = {step.index: place for place, step in enumerate(layers)}
+    seen = 0
+
+    def look(node: Node, result: Tensor) -> None:
+        nonlocal seen
+        place = at.get(node.index)
+        if place is None:
+            return
+        traced = layers[place].node
+        if node.operation != traced.operation or node.shape[1:] != traced.shape[1:]:
+            raise InputError(
+                f"{traced.place} is not where it was: the network does different things to several pictures"
+            )
+        visit(place, as_rows(result, layers[place]))
+        seen += 1
+
+    follow(network, batch, look)
+    if seen < len(layers):
+        raise InputError("the network does different things to several pictures than to one; it cannot be probed")
+
+
+def as_rows(result: Tensor, step: Step) -> Tensor:
+    """The responses of a step as [picture, cell, unit], cells row by row."""
+    pictures = result.shape[0]
+    if "cyx" in step.dims:
+        return result.reshape(pictures, step.width, -1).transpose(1, 2).contiguous()
+    order = [step.dims.index("n")]
+    order += [place for name in ("y", "x") for place, dim in enumerate(step.dims) if dim == name]
+    order += [place for place, dim in enumerate(step.dims) if dim == "c"]
+    order += [place for place in range(len(step.dims)) if place not in order]
+    return result.permute(order).reshape(pictures, step.cells[0] * step.cells[1], step.width).contiguous()
+
+
+class _LayerSums:
+    """Statistics of one layer that grow batch by batch.
+
+    Sums are taken about `pivot`, each unit's mean over the first batch, so that no digits are lost to a large mean.
+    """
+
+    def __init__(self, step: Step, size: tuple[int, int], pictures: int) -> None:
+        self.step = step
+        self.pivot = torch.empty(0)
+        at_places = places(step, size)
+        self._sketch = torch.from_numpy((count_sketch() @ at_places).astype(np.float32))
+        self._constant = torch.from_numpy(count_sketch().sum(1).astype(np.float32))
+        self._over_places = torch.from_numpy((at_places.sum(0) / GRID**2).astype(np.float32))
+        self._count = 0
+        self._sum, self._squares, self._place_mean = (torch.zeros(step.width, dtype=torch.float64) for _ in range(3))
+        self._silent = torch.zeros(step.width, dtype=torch.int64)
+        self._strongest = np.empty((step.width, pictures), np.float32)
+        self._cells = np.empty((step.width, pictures), np.int32)
+        self._sketches = np.empty((step.width, pictures, len(self._sketch)), np.float32)
+
+    def add(self, rows: Tensor, pictures: slice) -> Tensor:
+        """Count in [picture, cell, unit]; returns it about the pivot."""
+        if not bool(torch.isfinite(rows.sum())):
+            raise InputError(f"{self.step.node.place} answers the probes with NaN or infinities")
+        if self._count == 0:
+            self.pivot = rows.mean((0, 1), dtype=torch.float64).float()
+        strongest, cells = rows.max(dim=1)
+        self._strongest[:, pictures], self._cells[:, pictures] = strongest.T.numpy(), cells.T.numpy()
+        self._silent += (rows <= 0).sum((0, 1))
+        centred = rows - self.pivot
+        self._sum += centred.sum((0, 1), dtype=torch.float64)
+        self._squares += _squares(centred)
+        self._count += rows.shape[0] * rows.shape[1]
+        self._place_mean += (self._over_places @ centred).sum(0, dtype=torch.float64)
+        self._sketches[:, pictures] = (self._sketch @ centred).permute(2, 0, 1).numpy()
+        return centred
+
+    def result(self) -> LayerResponses:
+        """What came of all batches."""
+        mean = self._sum / self._count
+        variance = (self._squares / self._count - mean.square()).clamp_min(0)
+        place_mean = (self._place_mean / self._sketches.shape[1]).float()
+        sketches = self._sketches - (place_mean[:, None] * self._constant).numpy()[:, None, :]
+        changing = _changes(variance, mean + self.pivot)
+        sketches[~changing.numpy()] = 0
+        return LayerResponses(
+            self.step,
+            mean=(mean + self.pivot).numpy(),
+            sd=variance.sqrt().numpy(),
+            sparsity=(self._silent / self._count).numpy(),
+            strongest=self._strongest,
+            cells=self._cells,
+            sketches=sketches,
+        )
+
+
+def _squares(rows: Tensor) -> Tensor:
+    """The sum of squares [unit], of rows [..., unit]."""
+    return rows.square().flatten(0, -2).sum(0, dtype=torch.float64)
+
+
+def _changes(variance: Tensor, mean: Tensor) -> Tensor:
+    """Whether a unit's response is more than one number and its rounding."""
+    return variance > (1e-6 * mean).square()
+
+
+class _ScoreSums:
+    """The sums from which the correlations of all pairs of a layer's units come, for one map."""
+
+    def __init__(self, width: int) -> None:
+        self._count = 0
+        self._product = torch.zeros(width, width)
+        self._sums = torch.zeros(2, width, dtype=torch.float64)
+        self._squares = torch.zeros(2, width, dtype=torch.float64)
+
+    def add(self, plain: Tensor, moved: Tensor, alignment: Alignment) -> None:
+        """Count in the responses [picture, cell, unit] to pictures and to what the map makes of them."""
+        one, other = alignment.of_sources(plain), alignment.of_targets(moved)
+        self._count += len(one)
+        self._product.addmm_(one.T, other)
+        for place, rows in enumerate((one, other)):
+            self._sums[place] += rows.sum(0, dtype=torch.float64)
+            self._squares[place] += _squares(rows)
+
+    def result(self, pivot: Tensor) -> Floats:
+        """[unit, unit]"""
+        if self._count == 0:
+            return self._product.numpy()
+        mean = self._sums / self._count
+        variance = (self._squares / self._count - mean.square()).clamp_min(0)
+        changing = _changes(variance, mean + pivot)
+        factor = torch.where(changing, variance.rsqrt(), 0.0)
+        covariance = self._product.double() / self._count - torch.outer(mean[0], mean[1])
+        return (covariance * torch.outer(factor[0], factor[1])).clamp(-1, 1).float().numpy()
