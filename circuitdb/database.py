@@ -35,6 +35,7 @@ from circuitdb.units import Unit
 
 if TYPE_CHECKING:
     from circuitdb.statistics.significance import NullName, Significance
+    from circuitdb.statistics.weights_and_maps import WeightsAndMaps
     from circuitdb.universality.join import Joined
 
 DEFAULT_ROWS = 1000
@@ -392,6 +393,45 @@ class Database:
             soft_groups=soft_groups,
             progress=progress,
         )
+
+    def maps(
+        self,
+        model: str,
+        *,
+        maps: Sequence[str] | None = None,
+        layers: Sequence[str] | None = None,
+        samples: int = 20,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> WeightsAndMaps:
+        """How well a model's weights agree with its maps, which were found without them; see docs/maps.md.
+
+        Parameters
+        ----------
+        model
+            The model; it must have been probed.
+        maps, layers
+            Only these maps; only pairs of these layers.
+        samples, seed
+            How often partners are shuffled, and the seed; equal seeds give equal figures.
+
+        Raises
+        ------
+        InputError
+            If there is no such model, map or layer, or the number of samples or the seed is negative.
+        """
+        from circuitdb.statistics.weights_and_maps import weights_and_maps
+
+        if samples < 0 or seed < 0:
+            raise InputError("the number of samples and the seed are 0 or more")
+        for layer in layers or ():
+            self.layer(model, layer)
+        graph = self.graph(model)
+        known = set() if graph.maps is None else set(graph.maps["map"].to_pylist())
+        for name in maps or ():
+            if name not in known:
+                raise InputError(f"{model} has no map {name!r}{nearest(name, known)}")
+        return weights_and_maps(graph, maps=maps, layers=layers, samples=samples, seed=seed, progress=progress)
 
     def explain(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

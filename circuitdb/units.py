@@ -41,6 +41,10 @@ class Unit:
         """The unit's outgoing edges, strongest first; flat rows that `pandas.DataFrame` takes."""
         return self._store.edges(self.key, "out", top)
 
+    def examples(self) -> list[Row]:
+        """The probe positions where the unit responds most, strongest first; see `Database.examples`."""
+        return self._store.examples([self.key])[self.key]
+
     def kernel(self, source: str) -> npt.NDArray[np.float64]:
         """The kernel [y, x] of the kept edge from `source` into this unit.
 

@@ -28,7 +28,18 @@ _WIDEST_FIGURE = 100
 _WIDEST_LABEL = 18
 _MODEL_FIELDS = ("name", "architecture", "weights_sha256", "keep")
 _LAYER_FIELDS = ("name", "depth", "width", "rf_px", "stride_px")
-_UNIT_FIELDS = ("index", "kind", "branch", "bias", "in_norm", "energy_kept_in", "energy_kept_out", "mean", "sd")
+_UNIT_FIELDS = (
+    "index",
+    "kind",
+    "branch",
+    "bias",
+    "in_norm",
+    "energy_kept_in",
+    "energy_kept_out",
+    "mean",
+    "sd",
+    "sparsity",
+)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -75,25 +86,29 @@ def _shown_model(model: Row) -> dict[str, Any]:
 def _list_models(database: Database, format: Format) -> None:
     from circuitdb.cli import output
 
-    models = [_shown_model(model) for model in database.models()]
+    models = database.models()
     rows = [
-        {**model, "layers": len(model["layers"]), "units": sum(layer["width"] for layer in model["layers"])}
+        {
+            **model,
+            "layers": len(model["layers"]),
+            "units": sum(layer["width"] for layer in model["layers"]),
+            "probes": (model["probes"] or {}).get("name"),
+        }
         for model in models
     ]
-    columns = ["name", "architecture", "keep", "layers", "units", "edges"]
+    sides = dict.fromkeys(("name", "architecture", "keep"), "left")
+    sides |= dict.fromkeys(("layers", "units", "edges"), "right")
+    sides |= {"probes": "left"} if any(row["probes"] for row in rows) else {}
     match format:
         case Format.JSON:
-            output.write_json({"models": models})
+            output.write_json({"models": [_shown_model(model) for model in models]})
         case Format.CSV:
-            output.write_csv([*columns, "weights_sha256"], rows)
+            output.write_csv([*sides, "weights_sha256"], rows)
         case Format.TABLE:
             if not rows:
                 print(f"no models in {database.address}; `circuitdb ingest` brings one in")
                 return
-            sides = ["left", "left", "left", "right", "right", "right"]
-            output.console().print(
-                output.table(dict(zip(columns, sides, strict=True)), ([row[c] for c in columns] for row in rows))
-            )
+            output.console().print(output.table(sides, ([row[name] for name in sides] for row in rows)))
 
 
 def _list_layers(model: Row, format: Format) -> None:
@@ -182,11 +197,27 @@ def _print_unit(console: Console, unit: Unit) -> None:
         said = (row["label"] + (f" ({row['source']})" if row.get("source") else "") for row in unit.labels)
         console.print(f"labels: {'; '.join(said)}", markup=False)
     for row in unit.maps:
-        console.print(f"{row['map']}: {short_name(row['target'])}, score {plain(row['score'])}", markup=False)
+        image = "itself" if row["target"] == unit.key else short_name(row["target"])
+        back = ", and back" if row["mutual"] and row["target"] != unit.key else ""
+        console.print(f"{row['map']}: {image}{back}, score {plain(row['score'])}", markup=False)
     for row in unit.families:
-        console.print(f"family {row['group']}, pose {row['pose']}", markup=False)
+        console.print(_family(row), markup=False)
     for row in unit.analogues:
         console.print(f"analogue {row['target']}, score {plain(row['score'])}", markup=False)
+    if found := unit.examples():
+        places = (f"{row['picture']} ({row['y']:.0f}, {row['x']:.0f}) {plain(row['value'])}" for row in found)
+        console.print(f"strongest at (y, x) of the probes: {'; '.join(places)}", markup=False)
+
+
+def _family(row: Row) -> str:
+    """A family with the unit's pose in it and the poses of all its members."""
+    from circuitdb.circuits import short_name
+    from circuitdb.cli.output import plain
+
+    members = "; ".join(f"{member['pose']} {short_name(member['unit'])}" for member in row["members"])
+    order = "" if row["order"] is None else f", {len(row['members'])} of {row['order']} members"
+    score = "" if row["score"] is None else f", score {plain(row['score'])}"
+    return f"family {row['group']}{order}{score}, pose {row['pose']}: {members}"
 
 
 def _print_edges(console: Console, database: Database, heading: str, end: str, edges: Sequence[Row]) -> None:
