@@ -22,8 +22,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Ingest the handwritten networks, search them and show what was found
 	$(BIN)/circuitdb demo
 
-test: $(READY) ## Run all tests, those of Neo4j on a server of their own where Java and Maven are there
+test: $(READY) ## Run all tests, those of Neo4j and of a browser where these can be had
 	@$(BIN)/python tests/neo4j_server.py fetch || echo "The tests that need Neo4j will be skipped."
+	@$(BIN)/python tests/browser.py fetch || echo "The tests that need a browser will be skipped."
 	$(BIN)/python -m pytest --durations=15
 
 agree: $(READY) ## Compare the stores with the oracle on N random queries (N=1000)

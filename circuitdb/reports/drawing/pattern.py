@@ -9,6 +9,7 @@ from circuitdb.pattern.describe import predicates, row_text, text_of
 from circuitdb.reports.drawing.render import render
 from circuitdb.reports.drawing.scene import Link, Scene, Sign, Tile
 from circuitdb.reports.drawing.svg import Drawing
+from circuitdb.reports.words import conditions
 
 _SIGNS: Mapping[str, Sign] = {"any": "any", "excites": "excites", "inhibits": "inhibits", "never": "any"}
 _LONGEST_LIST = 12
@@ -124,7 +125,7 @@ def _notes(query: p.Query) -> tuple[str, ...]:
     """Maps and conditions, a line each, as the motif states them."""
     body = query.body
     lines = [row_text(row) for row in body.rows]
-    lines += [f"where {text_of(condition)}" for condition in body.conditions]
+    lines += [f"where {condition}" for condition in conditions(body)]
     lines += [f"no {{ {'; '.join(predicates(absent))} }}" for absent in body.absent]
     lines += [f"{c.quantity} {c.count:g} {c.unit} {{ {'; '.join(predicates(c.body))} }}" for c in body.counted]
     if query.score is not None and not _is_default(query):

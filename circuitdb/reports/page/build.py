@@ -8,6 +8,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,14 @@ from circuitdb.circuits import to_json
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import split_key
 from circuitdb.pattern.serial import from_json
-from circuitdb.reports.drawing import draw_kernel_matrix, draw_null, draw_pattern
-from circuitdb.reports.page import content, words
+from circuitdb.reports import words
+from circuitdb.reports.drawing import draw_kernel_matrix, draw_null
+from circuitdb.reports.drawing.pattern import pattern_scene
+from circuitdb.reports.drawing.render import render
+from circuitdb.reports.page import content
 
 if TYPE_CHECKING:
-    from circuitdb.circuits import Circuits, Reader
+    from circuitdb.circuits import Asked, Circuits, Reader
     from circuitdb.statistics.significance import Significance
 
 _FOLDER = Path(__file__).parent
@@ -72,13 +76,13 @@ def _circuits_page(circuits: Circuits, significance: Significance | None, out: s
         query=circuits.query,
         motif=motif,
         parameters=dict(asked.parameters),
-        diagram=draw_pattern(query).svg,
+        diagram=render(replace(pattern_scene(query), notes=())).svg,
         models=_models(reader, models),
         keep=circuits.keep,
         remarks=[*circuits.remarks, *left_out],
         chance=_chance(significance),
         explained={**explained, "parameters": json.dumps(explained["parameters"], ensure_ascii=False, indent=1)},
-        command=_command(asked.query, asked.models, asked.parameters, asked.limit, address, out),
+        command=_command(asked, significance, address, out),
         test_command=_test_command(asked.query, asked.models, asked.parameters, address),
     )
 
@@ -247,17 +251,12 @@ def _written(value: Any) -> str:
     return json.dumps(value) if isinstance(value, float) else str(value)
 
 
-def _command(
-    query: str,
-    models: Sequence[str] | None,
-    parameters: Mapping[str, Any],
-    limit: int | None,
-    address: str,
-    out: str,
-) -> str:
-    limits = [] if limit is None else ["--limit", str(limit)]
-    listed = _arguments(models, parameters)
-    return shlex.join(["circuitdb", "report", query, *listed, *limits, "--db", address, "-o", out])
+def _command(asked: Asked, significance: Significance | None, address: str, out: str) -> str:
+    listed = _arguments(asked.models, asked.parameters)
+    listed += [] if asked.limit is None else ["--limit", str(asked.limit)]
+    if significance is not None:
+        listed += ["--samples", str(significance.samples), "--seed", str(significance.seed)]
+    return shlex.join(["circuitdb", "report", asked.query, *listed, "--db", address, "-o", out])
 
 
 def _test_command(query: str, models: Sequence[str] | None, parameters: Mapping[str, Any], address: str) -> str:

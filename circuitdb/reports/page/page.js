@@ -58,7 +58,7 @@
     for (const level of [...cells.keys()].sort((a, b) => a - b)) {
       group.append(draw("path", { d: cells.get(level), fill: level > 0 ? RED : BLUE, "fill-opacity": Math.abs(level) / half, "shape-rendering": "crispEdges" }));
     }
-    for (const [strong, d] of bars) group.append(draw("path", { d, stroke: strong ? "#fff" : "#08306b", "stroke-width": 0.16 }));
+    for (const strong of [...bars.keys()].sort()) group.append(draw("path", { d: bars.get(strong), stroke: strong ? "#fff" : "#08306b", "stroke-width": 0.16 }));
     return group;
   }
 
@@ -74,7 +74,7 @@
   function figure(body, label) {
     const root = new DOMParser().parseFromString(body, "image/svg+xml").documentElement;
     root.querySelectorAll("use").forEach((use) => need(use.getAttribute("href").slice(1)));
-    return make("div", { class: "figure", tabindex: "0", role: "region", "aria-label": label }, document.importNode(root, true));
+    return make("div", { class: "figure", tabindex: "0", role: "group", "aria-label": label }, document.importNode(root, true));
   }
 
   function kernelPicture(edge, scale, side) {
@@ -103,14 +103,14 @@
   function edgeTable(edges) {
     const columns = [
       { name: "from", of: (e) => unitLink(e[EDGE.source]) },
-      { name: "", of: verb },
+      { name: "does", of: verb },
       { name: "to", of: (e) => unitLink(e[EDGE.target]) },
       ...["weight", "strength", "coherence"].map((name) => ({ name, number: true, of: (e) => number(e[EDGE[name]]) })),
       { name: "share", number: true, of: (e) => percent(e[EDGE.share]) },
       { name: "rank among inputs", number: true, of: (e) => number(e[EDGE.rank_in]) },
       { name: "rank among outputs", number: true, of: (e) => number(e[EDGE.rank_out]) },
     ];
-    return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Edges" }, table(columns, edges, `${edges.length} edges`));
+    return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Edges" }, table(columns, edges, `${edges.length} edges`));
   }
 
   // --- the list of circuits ------------------------------------------------------------------------------------------

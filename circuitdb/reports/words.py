@@ -22,14 +22,44 @@ def in_words(body: p.Body) -> Iterator[str]:
         yield _row(row)
     for edge in body.edges:
         yield f"{edge.source} {_VERBS[edge.sign]} {edge.target}{' through a skip' if edge.skip else ''}"
-    for condition in body.conditions:
-        yield text_of(condition)
+    yield from conditions(body)
     for absent in body.absent:
         yield f"there is nothing for which {_all(absent)}"
     for counted in body.counted:
         yield f"{counted.quantity} {counted.count:g} units {counted.unit} are such that {_all(counted.body)}"
     for choice in body.choices:
         yield f"{choice.quantity} {choice.count:g} of these hold: {'; or '.join(map(_all, choice.bodies))}"
+
+
+def conditions(body: p.Body) -> Iterator[str]:
+    """The conditions of a body; one that holds for each of its edges stands once."""
+    names = {edge.name for edge in body.edges}
+    alike: dict[str, set[str]] = {}
+    for condition in body.conditions:
+        if (edge := _only_edge(condition)) is not None:
+            alike.setdefault(_of_any_edge(condition, edge), set()).add(edge)
+    common = {text for text, edges in alike.items() if edges == names and len(names) > 1}
+    told: set[str] = set()
+    for condition in body.conditions:
+        edge = _only_edge(condition)
+        text = None if edge is None else _of_any_edge(condition, edge)
+        if text not in common or text is None:
+            yield text_of(condition)
+        elif text not in told:
+            told.add(text)
+            yield f"every edge has {text}"
+
+
+def _only_edge(condition: p.Expression) -> str | None:
+    """The edge of which alone a condition speaks, by its properties alone."""
+    inner = list(p.subexpressions(condition))
+    edges = {part.edge for part in inner if isinstance(part, p.EdgeProperty)}
+    others = p.UnitValue | p.MapValue | p.RowProperty | p.EdgeSign | p.Agreement | p.ListLength
+    return edges.pop() if len(edges) == 1 and not any(isinstance(part, others) for part in inner) else None
+
+
+def _of_any_edge(condition: p.Expression, edge: str) -> str:
+    return text_of(condition).replace(f"({edge})." if " " in edge else f"{edge}.", "")
 
 
 def _all(body: p.Body) -> str:

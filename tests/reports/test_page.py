@@ -1,0 +1,431 @@
+"""The page of a report: what it says, that it is whole in itself, and how it behaves in a real Chromium."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import browser as browsers
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import Command
+
+import circuitdb
+from circuitdb.backends import open_store
+from circuitdb.backends.base import ModelGraph
+from circuitdb.database import Database
+from circuitdb.reports import words
+from circuitdb.reports.drawing.kernel import LEVELS, kernel_part
+from circuitdb.reports.drawing.svg import serialise
+from circuitdb.reports.page import circuits_page
+from circuitdb.reports.page.content import LEVEL_CHARACTERS
+from tests.graphs import graph_of, random_graph, toy_graph
+
+CROSSED = "find { left +> l +> both; right +> r +> both; left -| r; right -| l; every edge where share > 0.01 }"
+HOSTILE = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">&amp;'\""
+
+
+def with_kernels(graph: ModelGraph) -> ModelGraph:
+    """The graph with a 3x3 kernel on every edge, whose sum is the edge's weight."""
+    rng = np.random.default_rng(0)
+    weight = graph.edges["weight"].to_numpy()
+    noise = rng.normal(size=(len(weight), 9))
+    kernels = noise - noise.mean(axis=1, keepdims=True) + weight[:, None] / 9
+    edges = graph.edges.drop_columns([c for c in graph.edges.column_names if c.startswith("kernel")])
+    columns = {
+        "kernel": pa.array(kernels.tolist(), pa.list_(pa.float32())),
+        "kernel_h": pa.array([3] * len(weight), pa.int32()),
+        "kernel_w": pa.array([3] * len(weight), pa.int32()),
+        "offset_y": pa.array([-1.0] * len(weight)),
+        "offset_x": pa.array([-1.0] * len(weight)),
+    }
+    for name, values in columns.items():
+        edges = edges.drop_columns([name]) if name in edges.column_names else edges
+        edges = edges.append_column(name, values)
+    return replace(graph, edges=edges)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    path = str(tmp_path_factory.mktemp("page") / "toys.duckdb")
+    store = open_store(path)
+    toy = with_kernels(toy_graph())
+    store.write(replace(toy, model={**toy.model, "weights_sha256": "ab" * 32, "source": "a.safetensors"}))
+    hostile = graph_of({"L0": 2, HOSTILE.replace("/", "|").replace(":", ";"): 2}, [], name="hostile")
+    store.write(hostile)
+    layers = {"a": 4, "b": 5, "c": 5}
+    rng = np.random.default_rng(1)
+    edges = [
+        (f"{s}:{i}", f"{t}:{j}", float(rng.normal()))
+        for s, t in (("a", "b"), ("b", "c"))
+        for i in range(layers[s])
+        for j in range(layers[t])
+    ]
+    labels = [("b:0", HOSTILE, HOSTILE), ("c:1", "Straße\nmit Umlaut")]
+    store.write(with_kernels(graph_of(layers, edges, name="many", labels=labels)))
+    return circuitdb.open(path)
+
+
+@pytest.fixture(scope="module")
+def page(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    database.find("find { x -> y -> z }", model="many").report(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[browsers.Browser]:
+    with browsers.for_tests() as found:
+        yield found
+
+
+class Parsed(HTMLParser):
+    """All elements of a page with their attributes, and the text of its scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside in ("script", "style"):
+            self.scripts.append(data)
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def data(self) -> Any:
+        return next(json.loads(script) for script in self.scripts if script.startswith("{"))
+
+
+def test_a_page_says_what_was_asked_of_whom_and_how(database: Database) -> None:
+    found = database.find(CROSSED, model="toy")
+    text = Parsed(circuits_page(found, out="my page.html")).text
+    for said in (
+        "1 circuit, all that there are",
+        "left excites l",
+        "right inhibits l",
+        "every edge has share > 0.01",
+        "ab" * 32,
+        "a.safetensors",
+        "keep rule all",
+        "SELECT",
+        "MATCH",
+        "Chance was not tested",
+        "no unit was switched off",
+    ):
+        assert said in text
+    lines = Parsed(circuits_page(found)).words
+    command = shlex.split(next(line for line in lines if line.startswith("circuitdb report")))
+    assert command[2] == CROSSED
+    assert command[command.index("--model") + 1] == "toy"
+
+
+def test_the_page_of_a_motif_tells_its_documentation(database: Database) -> None:
+    found = database.find("cross_inhibition", model="toy", min_share=0.015)
+    parsed = Parsed(circuits_page(found))
+    assert "Two pathways end in one unit" in parsed.text
+    assert "every edge has share > 0.015" in parsed.text
+    assert "motif cross_inhibition(min_share" in parsed.text
+    assert "--param min_share=0.015" in parsed.text
+
+
+def test_the_command_of_a_page_makes_the_page_again(database: Database, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "a page.html"
+    out = command("report", "cross_inhibition", "-m", "toy", "-p", "min_share=0.015", "-n", "5", "-o", str(file),
+                  db=database.address)  # fmt: skip
+    assert (out.code, out.out) == (0, "")
+    assert "1 circuit written to" in out.err
+    first = file.read_bytes()
+    line = next(line for line in Parsed(first.decode()).words if line.startswith("circuitdb report"))
+    file.unlink()
+    assert command(*shlex.split(line)[1:], db="nowhere.duckdb").code == 0
+    assert file.read_bytes() == first
+
+
+def test_equal_searches_give_equal_bytes(database: Database) -> None:
+    pages = {circuits_page(database.find("find { x -> y -> z }", model="many")) for _ in range(2)}
+    assert len(pages) == 1
+
+
+def test_a_page_loads_nothing(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    parsed = Parsed(text)
+    for tag, attributes in parsed.elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "img", "audio", "video")
+        for name in ("src", "srcset", "href", "xlink:href", "action", "data", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/png")), (tag, name, value)
+    assert "@import" not in text
+    assert not re.search(r"url\(", text)
+    policy = next(a["content"] for t, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:")
+    assert "unsafe" not in policy
+
+
+def test_text_of_labels_layers_and_queries_is_escaped(database: Database) -> None:
+    for found in (
+        database.find("find { x -> y -> z }", model="many"),
+        database.find('find { unit a where label ~ "</script><script>alert(1)</script>" } in many'),
+        database.find("find { unit a }", model="hostile"),
+    ):
+        text = circuits_page(found)
+        parsed = Parsed(text)
+        assert sum(tag == "script" for tag, _ in parsed.elements) == 2
+        assert not [tag for tag, attributes in parsed.elements if tag == "img" or "onerror" in attributes]
+        assert len(re.findall("<script", text)) == 2
+    data = Parsed(circuits_page(database.find("find { x -> y -> z }", model="many"))).data
+    assert data["units"]["many/b:0"]["labels"] == [[HOSTILE, HOSTILE]]
+
+
+def test_every_kernel_in_the_data_is_the_kernel_of_its_edge(database: Database) -> None:
+    found = database.find("find { x -> y }", model="toy")
+    data = Parsed(circuits_page(found)).data
+    for circuit, shown in zip(found, data["circuits"], strict=True):
+        [edge] = circuit.edges
+        [values] = shown["edges"]
+        assert values[:2] == [edge["source"], edge["target"]]
+        assert values[3] == pytest.approx(edge["weight"], rel=1e-5, abs=1e-5)
+        across, down, text = data["kernels"][values[9]]
+        levels = np.array([LEVEL_CHARACTERS.index(c) - LEVELS for c in text]).reshape(down, across)
+        kernel = np.array(edge["kernel"]).reshape(3, 3)
+        scaled = kernel / np.abs(kernel).max()
+        assert np.allclose(np.sign(levels) * (levels / LEVELS) ** 2, scaled, atol=0.04)
+        assert values[10] == pytest.approx(np.abs(kernel).max(), rel=1e-5)
+
+
+def test_a_page_names_the_chance_that_was_tested(database: Database) -> None:
+    found = database.find(CROSSED, model="toy")
+    chance = database.significance(CROSSED, model="toy", samples=20, seed=3)
+    parsed = Parsed(circuits_page(found, chance))
+    assert chance.sentence in parsed.text
+    assert "Circuits found and what chance gives" in parsed.text
+    assert "Chance was not tested" not in parsed.text
+    assert "--samples 20 --seed 3" in parsed.text
+
+
+def test_a_page_without_circuits_says_so(database: Database) -> None:
+    page = circuits_page(database.find('find { a -> b where a.label = "none" }', model="toy"))
+    assert "0 circuits, all that there are" in Parsed(page).text
+
+
+def test_a_unit_has_a_page(database: Database, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "unit.html"
+    assert command("report", "toy/L1:0", "-o", str(file), db=database.address).code == 0
+    data = Parsed(file.read_text(encoding="utf-8")).data
+    assert [edge[0] for edge in data["units"]["toy/L1:0"]["inputs"]] == ["toy/L0:0", "toy/L0:1", "toy/L0:3"]
+    assert command("report", "toy/L1:77", "-o", str(file), db=database.address).code == 2
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(database: Database, command: Command, tmp_path: Path) -> None:
+    out = command("report", "toy/L1:0", "-o", str(tmp_path / "no" / "unit.html"), db=database.address)
+    assert out.code == 1
+    assert "cannot write" in out.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_say_what_a_query_asks() -> None:
+    from circuitdb.pattern.compile import compile_query
+
+    text = """find { a +> b; b -| c as e; b = flip(b); d = flip(a); no c -> x
+        unit a in L where bias > 0; where e.share > 0.1 }"""
+    said = list(words.in_words(compile_query(text).body))
+    assert said == [
+        "a lies in L",
+        "b stays itself under flip",
+        "d is what a becomes under flip",
+        "a excites b",
+        "b inhibits c",
+        *[line for line in said if "bias" in line or "share" in line],
+        "there is nothing for which c is wired to x",
+    ]
+    assert "e.share > 0.1" in said
+
+
+# --- in a real browser -----------------------------------------------------------------------------------------------
+
+
+def test_it_opens_without_a_complaint_and_without_a_request(browser: browsers.Browser, page: Path) -> None:
+    browser.open(page)
+    assert browser.run("return document.querySelectorAll('article').length") == 20
+    assert browser.run("return document.title") == "Circuits · circuitdb"
+    browser.run("document.getElementById('more').click(); location.hash = '#unit=many%2Fb%3A0'")
+    assert browser.complaints() == []
+    assert browser.requests() == [page.as_uri()]
+
+
+def test_labels_made_of_markup_are_shown_as_text(browser: browsers.Browser, page: Path) -> None:
+    browser.open(page, after="#unit=many%2Fb%3A0")
+    assert HOSTILE in browser.run("return document.getElementById('unit-page').textContent")
+    assert browser.run("return document.title") == "Circuits · circuitdb"
+    assert browser.run("return document.querySelectorAll('#unit-page img').length") == 0
+    assert browser.complaints() == []
+
+
+def names(browser: browsers.Browser) -> list[str]:
+    return list(browser.run("return [...document.querySelectorAll('article h3')].map(h => h.firstChild.textContent)"))
+
+
+def test_circuits_are_sorted(browser: browsers.Browser, page: Path, database: Database) -> None:
+    browser.open(page)
+    units = [circuit.units["x"] for circuit in database.find("find { x -> y -> z }", model="many")]
+    assert names(browser)[:3] == ["Circuit 1", "Circuit 2", "Circuit 3"]
+    browser.run("const s = document.getElementById('sort'); s.value = 'unit'; s.dispatchEvent(new Event('change'))")
+    shown = [units[int(name.split()[1]) - 1] for name in names(browser)]
+    assert shown == sorted(units)[:20]
+    browser.run("document.getElementById('reverse').click()")
+    assert units[int(names(browser)[0].split()[1]) - 1] == max(units)
+
+
+def test_circuits_are_filtered(browser: browsers.Browser, page: Path, database: Database) -> None:
+    browser.open(page)
+    search = "const f = document.getElementById('filter'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))"
+    browser.run(search, "straße no:1")
+    assert names(browser) == []
+    browser.run(search, "straße B:0")
+    fitting = [
+        f"Circuit {number + 1}"
+        for number, circuit in enumerate(database.find("find { x -> y -> z }", model="many"))
+        if {"many/b:0", "many/c:1"} <= set(circuit.units.values())
+    ]
+    assert names(browser) == fitting
+    said = browser.run("return document.getElementById('shown').textContent")
+    assert said == f"{len(fitting)} of {len(fitting)} that fit shown, 100 in all"
+
+
+def test_a_unit_opens_and_closes(browser: browsers.Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run("document.querySelector('article .names a').click()")
+    key = browser.run("return decodeURIComponent(location.hash.slice(6))")
+    heading = "return [document.activeElement.tagName, document.activeElement.textContent]"
+    for _ in range(50):
+        if browser.run(heading) == ["H2", key]:
+            break
+    assert browser.run(heading) == ["H2", key]
+    assert browser.run("return document.getElementById('overview').hidden")
+    assert browser.run("return document.querySelectorAll('#unit-page .edges svg use').length") > 0
+    browser.driver.back()
+    for _ in range(50):
+        if browser.run("return document.getElementById('unit-page').hidden"):
+            break
+    assert browser.run("return !document.getElementById('overview').hidden")
+
+
+def test_the_table_of_units_is_sorted_by_its_headings(browser: browsers.Browser, page: Path) -> None:
+    browser.open(page)
+    rows = "return [...document.querySelectorAll('#unit-table tbody tr')].map(r => r.cells[0].textContent)"
+    browser.run("document.querySelector('#unit-table th button').click()")
+    assert browser.run(rows) == [f"many/{layer}:{i}" for layer, n in (("a", 4), ("b", 5), ("c", 5)) for i in range(n)]
+    assert browser.run("return document.querySelector('#unit-table th').getAttribute('aria-sort')") == "ascending"
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_nothing_is_wider_than_a_phone(browser: browsers.Browser, page: Path, width: int) -> None:
+    for after in ("", "#unit=many%2Fb%3A0"):
+        browser.open(page, width=width, after=after)
+        browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_to_mend(browser: browsers.Browser, page: Path, dark: bool) -> None:
+    for after in ("", "#unit=many%2Fb%3A0"):
+        browser.open(page, dark=dark, after=after)
+        browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        assert browser.violations() == []
+
+
+def test_it_prints_on_paper(browser: browsers.Browser, page: Path) -> None:
+    browser.open(page)
+    options = {"printBackground": True, "paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
+    pdf = base64.b64decode(browser.devtools("Page.printToPDF", options)["data"])
+    assert pdf.startswith(b"%PDF")
+    assert 5 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 40
+    browser.devtools("Emulation.setEmulatedMedia", {"media": "print"})
+    hidden = "return ['nav', '#controls', '#more'].map(s => getComputedStyle(document.querySelector(s)).display)"
+    assert browser.run(hidden) == ["none", "none", "none"]
+    browser.devtools("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_the_script_draws_kernels_as_the_drawings_do(browser: browsers.Browser, page: Path, database: Database) -> None:
+    browser.open(page)
+    edge = database.find("find { x -> y -> z }", model="many")[0].edges[0]
+    name, part = kernel_part(np.array(edge["kernel"]).reshape(3, 3))
+    shown = browser.run("return [...document.getElementById(arguments[0]).children].map(e => e.outerHTML)", name)
+    attributes = [dict(re.findall(r'([\w-]+)="([^"]*)"', text)) for text in shown]
+    for made in attributes:
+        made.pop("xmlns", None)
+    expected = [dict(re.findall(r'([\w-]+)="([^"]*)"', serialise(child))) for child in part]
+    assert len(attributes) == len(expected)
+    for made, wanted in zip(attributes, expected, strict=True):
+        assert float(made.pop("fill-opacity", 1)) == pytest.approx(float(wanted.pop("fill-opacity", 1)), abs=0.006)
+        assert made == wanted
+
+
+def test_text_in_drawings_stays_in_its_tile(browser: browsers.Browser, page: Path) -> None:
+    browser.open(page)
+    outside = browser.run(
+        """
+        return [...document.querySelectorAll("article svg g")].flatMap(group => {
+          const tile = group.querySelector(":scope > rect[rx]");
+          if (!tile) return [];
+          const box = tile.getBBox();
+          return [...group.querySelectorAll("text")].filter(text => {
+            const own = text.getBBox();
+            return own.x < box.x - 1 || own.x + own.width > box.x + box.width + 1 || own.y < box.y - 1
+              || own.y + own.height > box.y + box.height + 1;
+          }).map(text => text.textContent);
+        })"""
+    )
+    assert outside == []
+
+
+def test_500_circuits_open_in_two_seconds_and_25_megabytes(browser: browsers.Browser, tmp_path: Path) -> None:
+    """The bound is the page's size and the elements that it makes at first; times are in the benchmarks."""
+    store = open_store(str(tmp_path / "many.duckdb"))
+    rng = np.random.default_rng(5)
+    store.write(with_kernels(random_graph(rng, name="random", layers=4, units=9, density=0.9, kernels=False)))
+    with circuitdb.open(str(tmp_path / "many.duckdb")) as database:
+        found = database.find("find { {a, b} -> {c, d} -> e }", limit=500)
+        assert len(found) == 500
+        file = tmp_path / "many.html"
+        found.report(file)
+    assert file.stat().st_size < 25_000_000
+    browser.open(file)
+    assert browser.run("return document.querySelectorAll('article').length") == 20
+    assert browser.run("return document.querySelectorAll('*').length") < 20_000
+    assert browser.complaints() == []
+
+
+def test_the_browser_is_asked_for_by_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsers, "_missing", lambda: ["chromium"])
+    monkeypatch.setattr(browsers, "fetch", lambda: (_ for _ in ()).throw(browsers.BrowserError("there is none")))
+    monkeypatch.setenv(browsers.REQUIRE_VARIABLE, "1")
+    with pytest.raises(pytest.fail.Exception, match="there is none"), browsers.for_tests():
+        pass
+    monkeypatch.delenv(browsers.REQUIRE_VARIABLE)
+    with pytest.raises(pytest.skip.Exception, match="there is none"), browsers.for_tests():
+        pass
