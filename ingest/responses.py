@@ -36,6 +36,9 @@ KEPT_BYTES = 400 << 20
 MOST_PICTURES = 16
 """How many pictures the network sees at once at most."""
 
+_ROWS = 1024
+"""Positions that one product in single precision sums over; more lose digits."""
+
 _LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
 
@@ -292,7 +295,7 @@ class _ScoreSums:
 
     def __init__(self, width: int) -> None:
         self._count = 0
-        self._product = torch.zeros(width, width)
+        self._product = torch.zeros(width, width, dtype=torch.float64)
         self._sums = torch.zeros(2, width, dtype=torch.float64)
         self._squares = torch.zeros(2, width, dtype=torch.float64)
 
@@ -300,7 +303,8 @@ class _ScoreSums:
         """Count in the responses [picture, cell, unit] to pictures and to what the map makes of them."""
         one, other = alignment.of_sources(plain), alignment.of_targets(moved)
         self._count += len(one)
-        self._product.addmm_(one.T, other)
+        for start in range(0, len(one), _ROWS):
+            self._product += one[start : start + _ROWS].T @ other[start : start + _ROWS]
         for place, rows in enumerate((one, other)):
             self._sums[place] += rows.sum(0, dtype=torch.float64)
             self._squares[place] += _squares(rows)
@@ -308,10 +312,10 @@ class _ScoreSums:
     def result(self, pivot: Tensor) -> Floats:
         """[unit, unit]"""
         if self._count == 0:
-            return self._product.numpy()
+            return self._product.float().numpy()
         mean = self._sums / self._count
         variance = (self._squares / self._count - mean.square()).clamp_min(0)
         changing = _changes(variance, mean + pivot)
         factor = torch.where(changing, variance.rsqrt(), 0.0)
-        covariance = self._product.double() / self._count - torch.outer(mean[0], mean[1])
+        covariance = self._product / self._count - torch.outer(mean[0], mean[1])
         return (covariance * torch.outer(factor[0], factor[1])).clamp(-1, 1).float().numpy()

@@ -2,8 +2,8 @@
 
 In: a side in pixels. Out: a `ProbeSet` of gratings, lines, curves in 16 directions, corners, dots, pairs of colours,
 borders of fine and coarse texture, and noise whose spectrum is that of natural pictures. The same every time. Sizes
-are in pixels, whatever the side: what does not fit into the picture is left out. Directions are counter-clockwise as
-seen. After Cammarata et al. 2020, Curve Detectors, and Schubert et al. 2021, High-Low Frequency Detectors.
+are in pixels, whatever the side, and small shapes are repeated all over the picture, so that each picture holds about
+as much of what it shows as any other. Directions are counter-clockwise as seen. After Cammarata et al. 2020, Curve Detectors, and Schubert et al. 2021, High-Low Frequency Detectors.
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ from ingest.probes import SYNTHETIC, ProbeSet
 Array = npt.NDArray[np.float64]
 """[y, x] or [y, x, colour]; black is -1, grey 0, white 1."""
 
+CONTRAST = 0.5
+"""Amplitude of gratings and textures: from their darkest to their lightest it is as far as from grey to a line."""
+
 WAVELENGTHS = (3.5, 7.0, 16.0)
 WIDTHS = (1.2, 3.0)
 RADII = (7.0, 14.0, 28.0)
+ARM = 12.0
+"""Length of a corner's arms."""
 DISC_RADII = (2.0, 5.0, 12.0)
 TEXTURES = (3.5, 14.0)
 """Wavelengths of fine and coarse texture."""
@@ -50,12 +55,21 @@ def synthetic(side: int) -> ProbeSet:
 
 
 class _Plane:
-    """Positions around the middle of a picture: x to the right, up upwards, in pixels."""
+    """Positions around the middle of a picture: x to the right, up upwards, in pixels.
 
-    def __init__(self, side: int) -> None:
+    With a `period`, positions around the nearest of many middles, so far apart, one of them the picture's.
+    """
+
+    def __init__(self, side: int, period: float | None = None) -> None:
         steps = np.arange(side) - (side - 1) / 2
+        if period is not None:
+            steps = steps - period * np.round(steps / period)
         self.side = side
         self.up, self.x = np.meshgrid(-steps, steps, indexing="ij")
+
+    def repeated(self, radius: float) -> _Plane:
+        """Places for shapes of a radius, with room between them."""
+        return _Plane(self.side, 2 * radius + 12)
 
     def along(self, degrees: float) -> Array:
         """Distance from the middle towards a direction."""
@@ -108,7 +122,7 @@ def _both(name: str, drawn: Array) -> Iterator[tuple[str, Array]]:
 def _gratings(plane: _Plane) -> Iterator[tuple[str, Array]]:
     for wavelength in WAVELENGTHS:
         for orientation in ORIENTATIONS:
-            yield f"grating {wavelength:g}px {orientation:g}°", _wave(plane, orientation, wavelength)
+            yield f"grating {wavelength:g}px {orientation:g}°", CONTRAST * _wave(plane, orientation, wavelength)
 
 
 def _lines(plane: _Plane) -> Iterator[tuple[str, Array]]:
@@ -121,8 +135,9 @@ def _lines(plane: _Plane) -> Iterator[tuple[str, Array]]:
 def _curves(plane: _Plane) -> Iterator[tuple[str, Array]]:
     """A third of a circle that bulges towards the direction, light, and of the least radius dark as well."""
     for radius in (r for r in RADII if plane.fits(r)):
+        places = plane.repeated(radius)
         for direction in DIRECTIONS:
-            forward, aside = plane.along(direction) + 0.75 * radius, plane.along(direction + 90)
+            forward, aside = places.along(direction) + 0.75 * radius, places.along(direction + 90)
             arc = _stroke(np.hypot(forward, aside) - radius, 1.2) * _step(forward - radius / 2)
             name = f"curve {radius:g}px {direction:g}°"
             yield from _both(name, arc) if radius == RADII[0] else [(f"light {name}", arc)]
@@ -130,17 +145,21 @@ def _curves(plane: _Plane) -> Iterator[tuple[str, Array]]:
 
 def _corners(plane: _Plane) -> Iterator[tuple[str, Array]]:
     """Two arms at a right angle whose tip points towards the direction."""
+    places = plane.repeated(ARM)
     for direction in EIGHTHS:
         arms = [
-            _stroke(plane.along(direction + turn + 90), 1.2) * _step(plane.along(direction + turn))
+            _stroke(places.along(direction + turn + 90), 1.2)
+            * _step(places.along(direction + turn))
+            * _step(ARM - places.along(direction + turn))
             for turn in (135, -135)
         ]
         yield from _both(f"corner {direction:g}°", np.maximum(*arms))
 
 
 def _dots(plane: _Plane) -> Iterator[tuple[str, Array]]:
-    distance = np.hypot(plane.x, plane.up)
-    for radius in (r for r in DISC_RADII if plane.fits(r)):
+    for radius in DISC_RADII:
+        places = plane.repeated(2 * radius)
+        distance = np.hypot(places.x, places.up)
         yield from _both(f"dot {radius:g}px", _step(radius - distance))
         yield from _both(f"ring {2 * radius:g}px", _stroke(distance - 2 * radius, 1.2))
 
@@ -148,14 +167,14 @@ def _dots(plane: _Plane) -> Iterator[tuple[str, Array]]:
 def _colour_pairs(plane: _Plane) -> Iterator[tuple[str, Array]]:
     """One colour towards a direction and its opposite behind, or a disc of one on the other; and stripes of both."""
     opposite = dict(zip(COLOURS, [*list(COLOURS)[3:], *list(COLOURS)[:3]], strict=True))
-    distance = np.hypot(plane.x, plane.up)
+    dots, discs = (np.hypot(places.x, places.up) for places in (plane.repeated(5), plane.repeated(12)))
     for name, colour in COLOURS.items():
         here, there = np.array(colour, float), np.array(COLOURS[opposite[name]], float)
         shapes = {f"edge {direction:g}°": _step(plane.along(direction)) for direction in (0, 90)}
-        shapes["disc"] = _step(12 - distance)
+        shapes["disc"] = _step(12 - discs)
         for shape, amount in shapes.items():
             yield f"{name} {opposite[name]} {shape}", amount[..., None] * here + (1 - amount[..., None]) * there
-        yield f"{name} on grey", _step(5 - distance)[..., None] * here
+        yield f"{name} on grey", _step(5 - dots)[..., None] * here
 
 
 def _high_low(plane: _Plane) -> Iterator[tuple[str, Array]]:
@@ -165,7 +184,7 @@ def _high_low(plane: _Plane) -> Iterator[tuple[str, Array]]:
         fine, coarse = (
             (_wave(plane, direction, length) + _wave(plane, direction + 90, length, 1.0)) / 2 for length in TEXTURES
         )
-        yield f"fine and coarse {direction:g}°", side * fine + (1 - side) * coarse
+        yield f"fine and coarse {direction:g}°", CONTRAST * (side * fine + (1 - side) * coarse)
 
 
 def _noise(plane: _Plane) -> Iterator[tuple[str, Array]]:
@@ -174,7 +193,7 @@ def _noise(plane: _Plane) -> Iterator[tuple[str, Array]]:
     for number in range(NOISE_PICTURES):
         light = _natural(random, plane.side)
         tints = np.stack([_natural(random, plane.side) for _ in range(3)], axis=-1)
-        yield f"noise {number}", 0.45 * light[..., None] + 0.2 * tints
+        yield f"noise {number}", 0.3 * light[..., None] + 0.15 * tints
 
 
 def _natural(random: np.random.Generator, side: int) -> Array:
