@@ -8,45 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from tiny_networks import centred, convolution, noise, planted, steps_of
 from torch import Tensor, nn
 
 from circuitdb.errors import InputError
 from circuitdb.pattern.maps import MapName
-from ingest.layers import find_layers
-from ingest.linearise import linearise
 from ingest.maps import families, layer_map, pose_text
 from ingest.preprocessing import Preprocessing
 from ingest.probes import ProbeSet
 from ingest.responses import Measured, measure
-from ingest.steps import Step
 from ingest.stimuli import synthetic
-from ingest.tracing import trace
 from ingest.transforms import align, default_maps, fixed_point, hue_matrix, parse_maps, transformed
-
-
-def centred(side: int) -> Preprocessing:
-    """Grey is 0, black -1, white 1."""
-    return Preprocessing("RGB", (-1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (side, side))
-
-
-def noise(side: int, pictures: int = 6, seed: int = 0) -> ProbeSet:
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (pictures, side, side, 3)).astype(np.uint8)
-    return ProbeSet("noise", tuple(map(str, range(pictures))), pixels)
-
-
-def convolution(kernels: Tensor, *, stride: int = 1, bias: float = 0.0) -> nn.Conv2d:
-    """Kernels [unit, channel, y, x], padded so that cells keep their places."""
-    units, channels, side, _ = kernels.shape
-    made = nn.Conv2d(channels, units, side, stride, padding=side // 2)
-    made.load_state_dict({"weight": kernels.float(), "bias": torch.full((units,), bias)})
-    return made
-
-
-def steps_of(network: nn.Module, side: int) -> list[Step]:
-    traced = trace(network, torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)))
-    steps = linearise(traced)
-    return [steps[layer.step] for layer in find_layers(traced, steps).layers]
 
 
 def measured(network: nn.Module, probes: ProbeSet, maps: Sequence[str], side: int | None = None) -> Measured:
@@ -57,23 +29,6 @@ def measured(network: nn.Module, probes: ProbeSet, maps: Sequence[str], side: in
 def rows(name: str, scores: np.ndarray) -> dict[int, tuple[int, bool]]:
     made = layer_map(*parse_maps([name]), scores)
     return dict(zip(made.source.tolist(), zip(made.target.tolist(), made.mutual.tolist(), strict=True), strict=True))
-
-
-def planted(side: int = 5, seed: int = 1) -> Tensor:
-    """Kernels of 9 units: a mirrored pair, four quarter turns, one that is the same from all sides, two random ones."""
-    draw = torch.Generator().manual_seed(seed)
-    mirrored, turned, round_, decoy, other = torch.randn(5, 3, side, side, generator=draw)
-    alike = sum(torch.rot90(k, quarter, (-2, -1)) for quarter in range(4) for k in (round_, round_.flip(-1)))
-    return torch.stack(
-        [
-            mirrored,
-            mirrored.flip(-1),
-            *(torch.rot90(turned, quarter, (-2, -1)) for quarter in range(4)),
-            alike / 8,
-            decoy,
-            other,
-        ]
-    )
 
 
 def test_a_gabor_filter_and_its_mirror_image_have_score_1() -> None:
@@ -241,9 +196,9 @@ def test_a_turned_receptive_field_must_lie_in_the_picture_whole() -> None:
 
 def test_what_padding_does_at_the_border_makes_no_map() -> None:
     """Units that have little in common all answer to the grey frame that padding puts around what is light."""
-    kernels = torch.zeros(2, 3, 5, 5)
-    kernels[0, :, 2, 1:4] = kernels[1, :, 1:4, 2] = torch.tensor([-1.0, 2.0, -1.0])
-    network = nn.Sequential(convolution(4 * kernels + 0.3, bias=50.0), nn.ReLU())
+    kernels = torch.full((2, 3, 5, 5), 0.03)
+    kernels[0, 0, 2, 2] = kernels[1, 2, 2, 2] = 1
+    network = nn.Sequential(convolution(kernels), nn.ReLU())
     random = np.random.default_rng(5)
     probes = ProbeSet("light", tuple("abcd"), random.integers(200, 256, (4, 24, 24, 3)).astype(np.uint8))
     pictures = torch.from_numpy(probes.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
