@@ -181,7 +181,7 @@ REGISTRY: tuple[Property, ...] = (
         ("model", "text", "", "the family's model"),
         ("layer", "text", "", "the family's layer"),
         ("group", "text", "", "group of maps whose orbit the family is, as rotate(90), flip, D4", _EQUIVARIANCE),
-        ("order", "integer", "units", "number of members"),
+        ("order", "integer", "units", "number of members of the whole orbit, of which some may be missing"),
         ("score", "real", "-1..1", "weakest map between members"),
         required=("model", "layer", "group"),
         hidden=("model", "layer", "group", "order", "score"),

@@ -21,7 +21,7 @@ _SAID_BY_THE_KEY = ("model", "layer", "depth", "index")
 
 
 def write_document(graphs: Sequence[ModelGraph], analogues: Sequence[Analogues] = ()) -> Document:
-    """The document of some models and of the analogues between them. Dense matrices stay behind."""
+    """The document of some models and of the analogues between them; dense matrices, signatures and examples stay."""
     return {"circuitdb": VERSION} | {part: list(_rows(part, graphs, analogues)) for part in PARTS}
 
 
