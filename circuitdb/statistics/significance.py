@@ -146,9 +146,11 @@ class Significance:
     @property
     def sentence(self) -> str:
         """The result in words."""
-        found = f"{self.motif} is there {_times(self.observed)} in {self.model}"
+        found = f"{self.motif} is {_times(self.observed)} in {self.model}"
         what = "edges" if self.null == "edges" else "maps"
-        if len(set(self.counts)) == 1:
+        if self.samples == 1:
+            chance = f"the one graph with shuffled {what} holds {self.counts[0]:,}"
+        elif len(set(self.counts)) == 1:
             chance = f"all {self.samples:,} graphs with shuffled {what} hold {self.counts[0]:,}"
         else:
             chance = f"graphs with shuffled {what} hold {_round(self.null_mean)} ± {_round(self.null_sd)}"
@@ -172,17 +174,19 @@ class Significance:
         heights = np.histogram(self.counts, np.ceil(edges))[0].tolist()
         first = np.ceil(edges).astype(int)
         labels = [f"{a:,}" if a == b - 1 else f"{a:,} to {b - 1:,}" for a, b in pairwise(first)]
-        room = max(10, width - max(map(len, [*labels, f"{self.observed:,}"])) - len(f"{max(heights):,}") - 2)
+        marker = "◀ observed"
+        beside = max(map(len, [*labels, f"{self.observed:,}"])) + len(f"  {max(heights):,}  {marker}")
+        room = max(10, width - beside)
         here = int(np.searchsorted(first, self.observed, side="right")) - 1
         lines = []
         for place, (label, height) in enumerate(zip(labels, heights, strict=True)):
             bar = "█" * round(room * height / max(heights)) or ("▏" if height else "")
-            lines.append([label, bar, f"{height:,}" if height else "", "◀ observed" if place == here else ""])
-        marker = [f"{self.observed:,}", "", "", "◀ observed"]
+            lines.append([label, bar, f"{height:,}" if height else "", marker if place == here else ""])
+        outside = [f"{self.observed:,}", "", "", marker]
         if here < 0:
-            lines.insert(0, marker)
+            lines.insert(0, outside)
         elif here >= bins:
-            lines.append(marker)
+            lines.append(outside)
         wide = max(len(line[0]) for line in lines)
         return "\n".join(f"{line[0]:>{wide}}  {' '.join(filter(None, line[1:]))}".rstrip() for line in lines)
 
@@ -390,7 +394,7 @@ def _cores() -> int:
 
 
 def _times(number: int) -> str:
-    return {0: "not", 1: "once"}.get(number, f"{number:,} times")
+    return {0: "not found", 1: "found once"}.get(number, f"found {number:,} times")
 
 
 def _round(number: float) -> str:
