@@ -16,7 +16,7 @@ from benchmarks.measuring import apart
 from benchmarks.searches import INCEPTIONV1, RANDOM, Search
 from benchmarks.table import Row, Section, print_table
 
-SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif")
+SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted")
 
 
 def main() -> None:
@@ -47,6 +47,7 @@ class Benchmarks:
             "neo4j": self._neo4j,
             "dotmotif": self._dotmotif,
             "growth": self._growth,
+            "planted": self._planted,
         }
         sections = []
         for name, make in makers.items():
@@ -113,6 +114,11 @@ class Benchmarks:
 
         sizes = [size for size in growth.SIZES if size <= 10 * self._edges]
         return [Section("Growth on DuckDB: find, count, memory of the process", tuple(growth.rows(sizes)))]
+
+    def _planted(self) -> list[Section]:
+        from benchmarks import planted
+
+        return list(planted.sections(circuits=50))
 
     def _questions(self) -> list[tuple[str, str, Search]]:
         questions = [(self._random(), graphs.MODEL, search) for search in RANDOM]

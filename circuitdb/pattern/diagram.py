@@ -63,10 +63,17 @@ def _lines(body: p.Body, around: Mapping[str, str]) -> Iterator[str]:
     for counted in body.counted:
         yield from _block(f"{counted.quantity} {format_number(counted.count)} {counted.unit}", counted.body, shown)
     for absent in body.absent:
-        yield from _block("no", absent, shown)
+        if not _is_condition(absent, body):
+            yield from _block("no", absent, shown)
     for choice in body.choices:
         heading = f"{choice.quantity} {format_number(choice.count)} of {len(choice.bodies)}, such as"
         yield from _block(heading, choice.bodies[-1], shown)
+
+
+def _is_condition(absent: p.Body, body: p.Body) -> bool:
+    """Whether a `no` only says something of edges that the body draws already."""
+    drawn = {(edge.source, edge.target, edge.skip) for edge in body.edges}
+    return not absent.units and all((edge.source, edge.target, edge.skip) in drawn for edge in absent.edges)
 
 
 def _block(heading: str, body: p.Body, shown: Mapping[str, str]) -> Iterator[str]:

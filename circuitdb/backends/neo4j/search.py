@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import neo4j
@@ -182,9 +182,10 @@ def _edge(source: str, target: str, kind: str, values: Mapping[str, Any]) -> Row
 def _agreements(store: Neo4jStore, query: p.Query, needed: NeededAgreement, seconds: float | None) -> dict[str, float]:
     """The value of an agreement by the ids of the two edges, for every pair that matches of the candidates hold."""
     parameters = Parameters()
-    frame = Frame(query.models, parameters, needed.candidates).build()
+    candidates, same = _each_edge_once(needed.candidates)
+    frame = Frame(query.models, parameters, candidates).build()
     value = needed.value
-    left, right = frame.relationship(value.left), frame.relationship(value.right)
+    left, right = (frame.relationship(same.get(edge, edge)) for edge in (value.left, value.right))
     key = c.Operation("+", tuple(c.Call("elementId", (edge,)) for edge in (left, right)))
     columns = [c.Column(key, "pair")]
     columns += [
@@ -197,6 +198,31 @@ def _agreements(store: Neo4jStore, query: p.Query, needed: NeededAgreement, seco
     rows = fetch_all(store.connection, compiled.text, compiled.parameters, seconds)
     values = agreement_of_edges(_columns(rows, "left_", value.left_maps), _columns(rows, "right_", value.right_maps))
     return {row["pair"]: float(v) for row, v in zip(rows, values, strict=True) if not np.isnan(v)}
+
+
+def _each_edge_once(body: p.Body) -> tuple[p.Body, dict[str, str]]:
+    """The body without edges between units that another one joins already, and which one stands for each of these.
+
+    One MATCH never takes a relationship twice. Conditions on what is left out are left out too: the body only says
+    which pairs may be asked for.
+    """
+    first: dict[tuple[str, str, bool], str] = {}
+    same = {}
+    for edge in body.edges:
+        kept = first.setdefault((edge.source, edge.target, edge.skip), edge.name)
+        if kept != edge.name:
+            same[edge.name] = kept
+    if not same:
+        return body, same
+    several = set(same.values())
+    once = (edge for edge in body.edges if edge.name not in same)
+    edges = tuple(replace(edge, sign="any") if edge.name in several else edge for edge in once)
+    conditions = tuple(c for c in body.conditions if not any(_names(part, same) for part in p.subexpressions(c)))
+    return replace(body, edges=edges, conditions=conditions), same
+
+
+def _names(expression: p.Expression, edges: Mapping[str, str]) -> bool:
+    return isinstance(expression, p.EdgeProperty | p.EdgeSign) and expression.edge in edges
 
 
 def _columns(rows: Sequence[neo4j.Record], prefix: str, maps: tuple[str, ...]) -> KernelColumns:
