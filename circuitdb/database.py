@@ -34,6 +34,7 @@ from circuitdb.transfer import Copied, canonical, model_names, push
 from circuitdb.units import Unit
 
 if TYPE_CHECKING:
+    from circuitdb.reports.drawing import Drawing
     from circuitdb.statistics.significance import NullName, Significance
     from circuitdb.statistics.weights_and_maps import WeightsAndMaps
     from circuitdb.universality.join import Joined
@@ -463,6 +464,36 @@ class Database:
             "predicates": list(explanation.predicates),
             "count": explanation.count_text,
         }
+
+    def diagram(
+        self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
+    ) -> Drawing:
+        """The picture of what a query asks for. Arguments as for `find`."""
+        from circuitdb.reports.drawing import draw_pattern
+
+        return draw_pattern(self._compile(query, model, parameters, self.models())[1])
+
+    def draw_weights(self, sources: str | Sequence[str], targets: str | Sequence[str]) -> Drawing:
+        """The matrix of kernels between two lists of units, rows for targets and columns for sources.
+
+        A single unit instead of a list stands for its family in the order of poses, if it is in one.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit, or several; these are named.
+        """
+        from circuitdb.reports.pictures import draw_weights
+
+        def listed(units: str | Sequence[str]) -> list[Unit]:
+            if not isinstance(units, str):
+                return [self.unit(name) for name in units]
+            unit = self.unit(units)
+            members = [row["unit"] for family in unit.families[:1] for row in family["members"]]
+            return [self.unit(key) for key in members] or [unit]
+
+        with self.session():
+            return draw_weights(listed(sources), listed(targets))
 
     def graph(self, model: str) -> ModelGraph:
         """A whole model.

@@ -6,13 +6,16 @@ In comes a unit's record as a store gives it, out come plain rows and arrays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from circuitdb.backends.base import Row, Store
 from circuitdb.errors import InputError
+
+if TYPE_CHECKING:
+    from circuitdb.reports.drawing import Drawing
 
 _LISTS = ("labels", "maps", "families", "analogues")
 
@@ -44,6 +47,17 @@ class Unit:
     def examples(self) -> list[Row]:
         """The probe positions where the unit responds most, strongest first; see `Database.examples`."""
         return self._store.examples([self.key])[self.key]
+
+    def draw(self, top: int = 6) -> Drawing:
+        """The unit between its strongest inputs and outputs, so many of each."""
+        from circuitdb.reports.pictures import draw_unit
+
+        return draw_unit(self, self._store, top)
+
+    def _repr_html_(self) -> str:
+        from circuitdb.reports.notebook import unit_card
+
+        return unit_card(self)
 
     def kernel(self, source: str) -> npt.NDArray[np.float64]:
         """The kernel [y, x] of the kept edge from `source` into this unit.

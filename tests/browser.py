@@ -141,12 +141,14 @@ def for_tests() -> Iterator[Browser]:
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(driver_program)))
-    driver.set_script_timeout(120)
-    try:
-        yield Browser(driver)
-    finally:
-        driver.quit()
+    with tempfile.TemporaryDirectory(prefix="circuitdb-browser-", ignore_cleanup_errors=True) as scratch:
+        service = Service(str(driver_program), env=os.environ | {"TMPDIR": scratch})
+        driver = webdriver.Chrome(options=options, service=service)
+        driver.set_script_timeout(120)
+        try:
+            yield Browser(driver)
+        finally:
+            driver.quit()
 
 
 if __name__ == "__main__":

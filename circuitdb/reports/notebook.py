@@ -11,9 +11,11 @@ from circuitdb.reports.pictures import draw_circuits
 
 if TYPE_CHECKING:
     from circuitdb.circuits import Circuits
+    from circuitdb.units import Unit
 
 _MOST_ROWS = 10
 _SMALL = 420
+_WIDE = 900
 
 
 def circuits_table(circuits: Circuits) -> str:
@@ -36,3 +38,26 @@ def circuits_table(circuits: Circuits) -> str:
     remarks = "".join(f"<p>{escape(remark)}</p>" for remark in circuits.remarks)
     head = "<tr><th>model</th><th>score</th><th>units</th><th>drawing</th></tr>" if shown else ""
     return f"<div><p>{said}</p><table>{head}{''.join(rows)}</table>{more}{remarks}</div>"
+
+
+def unit_card(unit: Unit) -> str:
+    """A unit as HTML: labels, properties, maps, families, analogues, and the drawing of its strongest edges."""
+    labels = "; ".join(escape(row["label"]) for row in unit.labels)
+    facts = [
+        f"{escape(name.replace('_', ' '))} {value:.4g}"
+        for name, value in unit.properties.items()
+        if isinstance(value, float)
+    ]
+    lines = [
+        f"{row['map']}: {row['target']}, score {row['score']:.2f}" for row in unit.maps if row["score"] is not None
+    ]
+    lines += [f"family {row['group']}, pose {row['pose']}" for row in unit.families]
+    lines += [
+        f"analogue {row['target']}, score {row['score']:.2f}" for row in unit.analogues if row["score"] is not None
+    ]
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return (
+        f"<div><p><b>{escape(unit.key)}</b>{': ' + labels if labels else ''}</p><p>{' · '.join(facts)}</p>"
+        + (f"<ul>{listed}</ul>" if lines else "")
+        + f"{unit.draw().small(_WIDE)}</div>"
+    )

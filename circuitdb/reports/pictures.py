@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from circuitdb.reports.drawing import Drawing, draw_circuit
+from circuitdb.reports.drawing import Drawing, draw_circuit, draw_kernel_matrix
 
 if TYPE_CHECKING:
+    from circuitdb.backends.base import Store
     from circuitdb.circuits import Circuit, Reader
+    from circuitdb.units import Unit
 
 Row = Mapping[str, Any]
-_MOST_LISTED = 12
+_MOST_LISTED = 16
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,33 @@ def draw_circuits(circuits: Sequence[Circuit], reader: Reader | None) -> list[Dr
     with contextlib.nullcontext() if reader is None else reader.session():
         behind = background(circuits, reader)
     return [drawn(circuit, behind) for circuit in circuits]
+
+
+def draw_unit(unit: Unit, store: Store, top: int) -> Drawing:
+    """A unit between its strongest inputs and outputs."""
+    with store.session():
+        edges = [*unit.inputs(top), *unit.outputs(top)]
+        keys = list(dict.fromkeys([unit.key, *(edge[end] for edge in edges for end in ("source", "target"))]))
+        records = {row["key"]: row for row in store.units(keys)}
+        examples = store.examples(keys)
+    return draw_circuit({"": keys}, edges, title=unit.key, records=records, examples=examples)
+
+
+def draw_weights(sources: Sequence[Unit], targets: Sequence[Unit]) -> Drawing:
+    """The matrix of kernels between two lists of units, with poses, or else labels, as captions."""
+    edges = [edge for target in targets for edge in target.inputs()]
+    captions = {unit.key: _caption(unit) for unit in (*sources, *targets)}
+    names = [_group(units) for units in (sources, targets)]
+    title = f"Weights from {names[0]} to {names[1]}"
+    return draw_kernel_matrix(
+        [unit.key for unit in sources], [unit.key for unit in targets], edges, title=title, captions=captions
+    )
+
+
+def _caption(unit: Unit) -> str:
+    poses = [str(row["pose"]) for row in unit.families[:1]]
+    return (poses or [str(row["label"]) for row in unit.labels[:1]] or [""])[0]
+
+
+def _group(units: Sequence[Unit]) -> str:
+    return " and ".join(dict.fromkeys(unit.key.rpartition(":")[0] for unit in units)) or "nothing"

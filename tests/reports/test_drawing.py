@@ -263,8 +263,8 @@ def test_text_made_of_markup_is_shown_as_text() -> None:
 def test_a_long_list_is_cut_and_the_drawing_says_so() -> None:
     units = {"pure": "m/L0:0", "host": [f"m/L1:{n}" for n in range(20)]}
     scene = circuit_scene(units, [], title="", records={}, examples={})
-    assert len(scene.tiles) == 13
-    assert scene.notes == ("8 more units of host are not drawn",)
+    assert len(scene.tiles) == 17
+    assert scene.notes == ("4 more units of host are not drawn",)
 
 
 def test_drawings_are_saved_as_svg_and_png(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from circuitdb.reports.drawing.svg import Drawing
 Row = Mapping[str, Any]
 
 _TERM = re.compile(r"(?P<map>[^()]+(?:\([^()]*\))?)\((?P<of>[^,()]+)(?:, *(?P<model>.+))?\)")
-_MOST_OF_A_LIST = 12
+_MOST_OF_A_LIST = 16
 
 
 def draw_circuit(

@@ -35,7 +35,7 @@ def head(sign: Sign, width: float, x: float, y: float) -> Element:
     """The end of a line that comes from the left: an arrow whose tip is at x, y, or a bar there."""
     half = 3.2 + 0.75 * width
     if sign == "inhibits":
-        bar = f"M{number(x - 1.2)} {number(y - half)}v{number(2 * half)}"
+        bar = f"M{number(x - 2.8)} {number(y - half)}v{number(2 * half)}"
         return element("path", d=bar, stroke=LINE_COLOURS[sign], stroke_width=2.6, fill="none")
     length = 6.0 + 0.6 * width
     tip = f"M{number(x)} {number(y)}l{number(-length)} {number(-half)}v{number(2 * half)}z"
@@ -44,7 +44,7 @@ def head(sign: Sign, width: float, x: float, y: float) -> Element:
 
 def head_length(sign: Sign, width: float) -> float:
     """How far before its end a line stops, so that its head ends it."""
-    return 1.2 if sign == "inhibits" else 5.0 + 0.6 * width
+    return 2.8 if sign == "inhibits" else 5.0 + 0.6 * width
 
 
 def bend(x0: float, y0: float, x1: float, y1: float) -> str:
