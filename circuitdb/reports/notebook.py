@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from circuitdb.circuits import short_names
 from circuitdb.reports.pictures import draw_circuits
@@ -48,16 +49,16 @@ def unit_card(unit: Unit) -> str:
         for name, value in unit.properties.items()
         if isinstance(value, float)
     ]
-    lines = [
-        f"{row['map']}: {row['target']}, score {row['score']:.2f}" for row in unit.maps if row["score"] is not None
-    ]
+    lines = [f"{row['map']}: {row['target']}{_score(row)}" for row in unit.maps]
     lines += [f"family {row['group']}, pose {row['pose']}" for row in unit.families]
-    lines += [
-        f"analogue {row['target']}, score {row['score']:.2f}" for row in unit.analogues if row["score"] is not None
-    ]
+    lines += [f"analogue {row['target']}{_score(row)}" for row in unit.analogues]
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return (
         f"<div><p><b>{escape(unit.key)}</b>{': ' + labels if labels else ''}</p><p>{' · '.join(facts)}</p>"
         + (f"<ul>{listed}</ul>" if lines else "")
         + f"{unit.draw().small(_WIDE)}</div>"
     )
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    return "" if row.get("score") is None else f", score {row['score']:.2f}"
