@@ -217,7 +217,7 @@ def as_rows(result: Tensor, step: Step) -> Tensor:
     pictures = result.shape[0]
     if "cyx" in step.dims:
         return result.reshape(pictures, step.width, -1).transpose(1, 2).contiguous()
-    order = [step.dims.index("n")]
+    order = [step.dims.index("n") if "n" in step.dims else 0]  # a flattening leaves a dimension without a name
     order += [place for name in ("y", "x") for place, dim in enumerate(step.dims) if dim == name]
     order += [place for place, dim in enumerate(step.dims) if dim == "c"]
     order += [place for place in range(len(step.dims)) if place not in order]
