@@ -23,6 +23,7 @@ from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph, Progress, Responses
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import check_name
+from ingest import classes
 
 if TYPE_CHECKING:
     from ingest.expand import Expansion
@@ -296,24 +297,21 @@ def _graph(name: str, source: Source, expansion: Expansion, options: dict[str, A
         expansion.units,
         expansion.edges,
         segments=expansion.segments,
-        labels=_labels(source, expansion.units),
+        labels=_labels(source, expansion),
         dense=expansion.dense,
     )
 
 
-def _labels(source: Source, units: pa.Table) -> pa.Table | None:
+def _labels(source: Source, expansion: Expansion) -> pa.Table | None:
     """The labels that come with a model, by row of `units`; those of layers that were not chosen are left out."""
+    units = expansion.units
     rows = {
         place: row for row, place in enumerate(zip(units["layer"].to_pylist(), units["index"].to_pylist(), strict=True))
     }
-    known = [(rows[layer, index], text) for layer, index, text in source.labels if (layer, index) in rows]
+    given = [(*label, source.architecture) for label in source.labels]
+    given += [(*label, classes.SOURCE) for label in classes.class_labels(source.dataset, expansion.layers.to_pylist())]
+    known = [(rows[layer, index], text, by) for layer, index, text, by in given if (layer, index) in rows]
     if not known:
         return None
-    unit, label = zip(*known, strict=True)
-    return pa.table(
-        {
-            "unit": pa.array(unit, pa.int32()),
-            "label": pa.array(label),
-            "source": pa.array([source.architecture] * len(known)),
-        }
-    )
+    unit, label, by = zip(*known, strict=True)
+    return pa.table({"unit": pa.array(unit, pa.int32()), "label": pa.array(label), "source": pa.array(by)})

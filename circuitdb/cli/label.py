@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +9,6 @@ from typing import Annotated
 import typer
 
 from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
-from circuitdb.errors import InputError
 
 UnitArgument = Annotated[str, typer.Argument(metavar="UNIT", help="A unit, as inceptionv1/mixed4c:447 or 4c:447.")]
 TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The annotation.")]
@@ -23,7 +20,12 @@ def add_commands(app: typer.Typer) -> None:
     """Add the group `label` to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Annotate units; motifs find them by `label ~ TEXT`.")
     group.command(epilog=examples("circuitdb label add inceptionv1/mixed4c:447 car --source 'Zoom In'"))(add)
-    group.command("import", epilog=examples("circuitdb label import labels.csv"))(import_file)
+    group.command(
+        "import",
+        epilog=examples(
+            "circuitdb label import labels.csv", "circuitdb label import families.json --model inceptionv1"
+        ),
+    )(import_file)
     group.command(epilog=examples("circuitdb label ls inceptionv1 --format csv"))(ls)
     group.command(epilog=examples("circuitdb label rm inceptionv1/mixed4c:447 car"))(rm)
     app.add_typer(group, name="label")
@@ -47,18 +49,31 @@ def add(
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Columns unit and label, and source if known.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv|.json", help="Units with labels, or families of units.")],
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="The model whose units a file of families numbers.")
+    ] = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Read labels from a CSV file whose first line names its columns: unit (whole keys), label, source."""
-    from circuitdb.database import Database
+    """Read labels: unit (its key), label and source, as CSV with a first line of these names or as a JSON list.
 
-    labels = read_labels(file)
+    A JSON object of families, as {"mixed3b": [{"name": "Curves", "units": [379, 406]}]}, needs --model.
+    """
+    from circuitdb.cli import output
+    from circuitdb.database import Database
+    from circuitdb.labels import read_labels
+
     with Database(db) as database:
-        database.add_labels(labels)
-    _tell(format, quiet, "labels", labels, f"{len(labels):,} labels from {file}")
+        read = read_labels(file, None if model is None else database.model(model))
+        database.add_labels(read.labels)
+    _tell(format, quiet, "labels", read.labels, f"{len(read.labels):,} labels from {file}")
+    if read.by_number and not quiet:
+        output.remark(
+            f"unit numbers belong to one set of weights: these labels are right only if {model} has the weights that "
+            f"{file.name} was written for"
+        )
 
 
 def _tell(
@@ -75,33 +90,6 @@ def _tell(
             output.write_csv(_COLUMNS, rows)
         case Format.TABLE if not quiet:
             output.remark(sentence)
-
-
-def read_labels(file: Path) -> list[tuple[str, str, str | None]]:
-    """Labels from a CSV file: unit's key, label, source or None.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, lacks a column, or has a line without unit or label.
-    """
-    from circuitdb.database import read_text
-
-    reader = csv.DictReader(io.StringIO(read_text(file), newline=""))
-    try:
-        missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"{file}:1: no column {' and '.join(missing)}; the first line names the columns unit, label, source"
-            )
-        labels = []
-        for row in reader:
-            if not row["unit"] or not row["label"]:
-                raise InputError(f"{file}:{reader.line_num}: a unit and its label are wanted")
-            labels.append((row["unit"], row["label"], row.get("source") or None))
-    except csv.Error as error:
-        raise InputError(f"{file}:{reader.line_num}: not CSV: {error}") from None
-    return labels
 
 
 def ls(
