@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from circuitdb.language import syntax as s
+from tests.oracle_analogous import with_copies
 from tests.oracle_drawing import automorphisms
 from tests.oracle_expressions import holds, rows_under, value_of
 from tests.oracle_graphs import Graphs, Record
@@ -30,6 +31,7 @@ from tests.oracle_statements import (
     Value,
     Where,
     Writer,
+    as_number,
     constant,
 )
 
@@ -88,6 +90,11 @@ def answer(
     facts = writer.facts(block, environment)
     if find is not None and find.where is not None:
         facts.append(Where(Condition(find.where, environment)))
+    if find is not None and find.analogous is not None:
+        others = [str(constant(model, Environment())) for model in find.analogous.models]
+        asked = find.analogous.choices
+        choices = 3 if asked is None else int(as_number(constant(asked, Environment())))
+        facts = with_copies(facts, list(dict.fromkeys(others)), choices)
     top = Scope(facts, None)
     named = [] if find is None else [str(constant(model, Environment())) for model in find.models]
     searched = dict.fromkeys(models or named or graphs.models)
@@ -190,7 +197,7 @@ class Place:
         return None if found is None else len(found)
 
     def circuit_edges(self) -> list[Record]:
-        return [self.search.edge(ends, self.values) or {} for ends in self.search.top.edge_ends()]
+        return [self.search.edge(ends, self.values) or {} for ends in self.search.top.edge_ends(copied=False)]
 
 
 @dataclass(frozen=True)

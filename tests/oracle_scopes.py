@@ -120,10 +120,11 @@ class Scope:
             model_of.update(new)
         return {unit: model_of.get(unit) for unit in self.units.values()}
 
-    def edge_ends(self, seen_from: Scope | None = None) -> list[Ends]:
-        """The edges of this scope's own statements, each once."""
+    def edge_ends(self, seen_from: Scope | None = None, *, copied: bool = True) -> list[Ends]:
+        """The edges of this scope's own statements, each once; without those that are copies alone if not `copied`."""
         units = (seen_from or self).units
-        return list(dict.fromkeys((units[edge.source], units[edge.target], edge.skip) for edge in self.edges))
+        edges = [edge for edge in self.edges if copied or not edge.copied]
+        return list(dict.fromkeys((units[edge.source], units[edge.target], edge.skip) for edge in edges))
 
     # What names mean here
 

@@ -105,6 +105,8 @@ class Edge:
     name: str | None
     condition: Condition | None
     every: tuple[Condition, ...]
+    copied: bool = False
+    """Whether it stands in another model for an edge of the circuit, so that aggregates leave it out."""
 
 
 @dataclass(frozen=True)

@@ -170,8 +170,8 @@ def _advice(found: str, is_word: bool, accepted: frozenset[str]) -> tuple[str, .
         return ("arguments are named, as in m(k = 3)",)
     if accepted >= {"_IN", "_LIMIT"} and (found in ("->", "+>", "-|", "{")):
         return ("a pattern stands in braces, as in find { a -> b }; a motif's name stands alone",)
-    if "FIND" in accepted and found in ("in", "where", "order", "limit"):
-        return ("the order is: find WHAT in MODELS where … order by … limit …",)
+    if "FIND" in accepted and found in ("in", "analogous", "where", "order", "limit"):
+        return ("the order is: find WHAT in MODELS analogous in MODELS where … order by … limit …",)
     if {"COMMA", "FIND"} <= accepted and found == "and":
         return ("models are separated by commas, as in alexnet, vgg16",)
     if {"COMMA", "NO"} <= accepted and found in ("/", ":"):

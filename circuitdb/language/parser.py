@@ -245,8 +245,12 @@ class _Builder(Transformer[Token, Any]):
     def limit(self, c: list[Any]) -> s.Expression:
         return self.number(c)
 
+    def analogous(self, c: list[Any]) -> s.Analogous:
+        _, choices, _, *models = c
+        return s.Analogous(_span(*c), tuple(models), choices)
+
     def find(self, c: list[Any]) -> s.Find:
-        _, every_labelling, target, models, where, order, limit = c
+        _, every_labelling, target, models, analogous, where, order, limit = c
         return s.Find(
             _span(*c),
             every_labelling is not None,
@@ -256,6 +260,7 @@ class _Builder(Transformer[Token, Any]):
             None if order is None else order.parts[0],
             order is not None and order.parts[1] is not None and order.parts[1].type == "DESC",
             limit,
+            analogous,
         )
 
     def start(self, c: list[Any]) -> s.Program:

@@ -284,8 +284,16 @@ class MotifCall(Node):
 
 
 @dataclass(frozen=True)
+class Analogous(Node):
+    """`analogous in MODELS` or `analogous(CHOICES) in MODELS`."""
+
+    models: tuple[Expression, ...]
+    choices: Expression | None
+
+
+@dataclass(frozen=True)
 class Find(Node):
-    """`find [all] TARGET [in MODELS] [where EXPR] [order by EXPR [asc|desc]] [limit N]`."""
+    """`find [all] TARGET [in MODELS] [analogous in MODELS] [where EXPR] [order by EXPR [asc|desc]] [limit N]`."""
 
     every_labelling: bool
     target: MotifCall | Block
@@ -294,6 +302,7 @@ class Find(Node):
     order: Expression | None
     descending: bool
     limit: Number | None
+    analogous: Analogous | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,18 @@ from circuitdb.graph import Record
 from circuitdb.language import syntax as s
 from circuitdb.language.diagnostics import Diagnostic, MotifError
 from circuitdb.pattern import model as p
-from circuitdb.pattern.collecting import DEEPEST, Catalog, Collector, Item, Parts, Region, check_model, lines_over
+from circuitdb.pattern.analogous import with_analogues
+from circuitdb.pattern.collecting import (
+    DEEPEST,
+    MOST_UNITS,
+    Catalog,
+    Collector,
+    Item,
+    Parts,
+    Region,
+    check_model,
+    lines_over,
+)
 from circuitdb.pattern.environment import (
     Environment,
     Value,
@@ -28,6 +39,10 @@ from circuitdb.pattern.environment import (
 from circuitdb.pattern.expressions import Budget, Expressions, Named, Owner
 from circuitdb.pattern.models import place_in_models
 from circuitdb.pattern.texts import Text
+
+ANALOGUES = 3
+"""How many of its best analogues may stand for a unit where a circuit is `analogous in` another model."""
+MOST_ANALOGUES = 1000
 
 
 def resolve(
@@ -84,7 +99,8 @@ def resolve(
             outside.fail("unknown-parameter", f"the query has no parameter {next(iter(given))}", find.target)
         env, block, motif = outside, find.target, "query"
     resolver = _Resolver(catalog, _searched(find, outside, catalog, models))
-    return resolver.query(motif, block, env, find, replace(env, source=text.source))
+    query = resolver.query(motif, block, env, find, replace(env, source=text.source))
+    return query if find.analogous is None else _with_analogues(query, find.analogous, outside, catalog)
 
 
 def _find_of(motif: s.Motif) -> s.Find:
@@ -103,6 +119,24 @@ def _searched(
         check_model(name, expression, env, catalog)
         names.append(name)
     return tuple(dict.fromkeys(names)) or None
+
+
+def _with_analogues(query: p.Query, asked: s.Analogous, env: Environment, catalog: Catalog | None) -> p.Query:
+    others: dict[str, None] = {}
+    for expression in asked.models:
+        name = named_value(expression, env, "a model")
+        check_model(name, expression, env, catalog)
+        if query.models is not None and name in query.models:
+            message = f"circuits of {name} are searched for, and an analogue lies in another model"
+            env.fail("two-models", message, expression)
+        others[name] = None
+    choices = ANALOGUES if asked.choices is None else whole_number(asked.choices, env, "the number of analogues")
+    if asked.choices is not None and not 1 <= choices <= MOST_ANALOGUES:
+        env.fail("analog-choices", f"analogous(K) takes K from 1 to {MOST_ANALOGUES}", asked.choices)
+    copied = sum(unit.model is None for unit in query.body.units)
+    if len(query.body.units) + copied * len(others) > MOST_UNITS:
+        env.fail("too-long", f"with its copies the motif has more than {MOST_UNITS} units", asked)
+    return with_analogues(query, tuple(others), choices)
 
 
 class _Resolver:

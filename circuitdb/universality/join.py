@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from circuitdb.backends.base import Progress
 from circuitdb.errors import InputError
+from circuitdb.universality.candidates import Best, Candidates, Partner, keep_best, relative_to_layer
 from circuitdb.universality.chance import Discoveries, Tail, deranged, mixed
 from circuitdb.universality.matching import Group, one_to_one, soft_group
 from circuitdb.universality.signatures import Floats, Layer, Signatures, Whole
@@ -42,21 +43,6 @@ class Null:
     samples: int
     best: Floats
     by_layer: Floats
-
-
-@dataclass(frozen=True)
-class Partner:
-    """One row: unit `source` of A, unit `target` of B. Correlations: `matched` on one half, `score` on the other."""
-
-    source: int
-    target: int
-    rank: int
-    matched: float
-    score: float
-    excess: float
-    q: float
-    mutual: bool
-    method: str
 
 
 @dataclass(frozen=True)
@@ -176,7 +162,7 @@ def join(
     The join. For a pair of units p is the largest of the chances that the nulls give, each pooled over all pairs and
     samples as (1 + null pairs as high) / (1 + null pairs): that units at shuffled pictures correlate as much; that a
     unit and a random direction of B's layer do, and that a unit and one of an untrained copy of the layer do, these
-    two measured in root mean squares of the unit's correlations with that layer. q is Benjamini and Hochberg's over
+    two measured by the spread of the unit's correlations with that layer. q is Benjamini and Hochberg's over
     all pairs joined. Correlations are those of the scored half.
 
     Raises
@@ -253,12 +239,15 @@ class _Run:
         if untrained:
             copies = iter([_Side.of(copy, self.halves) for copy in untrained])
             nulls[UNTRAINED] = self._null(
-                UNTRAINED, len(untrained), lambda: next(copies), lambda scored: self._count_relative(UNTRAINED, scored)
+                UNTRAINED,
+                len(untrained),
+                lambda: next(copies),
+                lambda scored: self._count_relative(UNTRAINED, scored),
             )
         return self._observed(nulls, soft_groups)
 
     def _count_relative(self, null: str, scored: Floats) -> None:
-        self.relative[null].add(_relative(scored))
+        self.relative[null].add(relative_to_layer(scored))
 
     def _shuffled(self) -> _Side:
         halves = tuple(
@@ -288,7 +277,7 @@ class _Run:
         for sample in range(samples):
             other = draw()
             for layer, own in enumerate(self.one.layers):
-                found = _Best(own.stop - own.start)
+                found = Best(own.stop - own.start)
                 for block in self._blocks(layer, other):
                     by_layer[layer, block.other] += share * found.add(block.matched, block.scored).mean()
                     count(block.scored)
@@ -319,16 +308,16 @@ class _Run:
             return bins
 
         for layer, own in enumerate(one.layers):
-            found, sized, swapped = (_Best(own.stop - own.start) for _ in range(3))
+            found, sized, swapped = (Best(own.stop - own.start) for _ in range(3))
             for block in self._blocks(layer, two):
                 there = two.layers[block.other]
-                z = _relative(block.scored)
+                z = relative_to_layer(block.scored)
                 discoveries.add(chances(block.scored, z))
                 tested += z.size
                 by_layer[layer, block.other] = found.add(block.matched, block.scored, there.start).mean()
                 by_size[layer, block.other] = sized.add(np.abs(block.matched), np.abs(block.scored)).mean()
                 swapped.add(block.scored, block.matched, there.start)
-                _keep_best(
+                keep_best(
                     (matched[own], places[own], scored[own], relative[own]),
                     (block.matched, block.scored, z),
                     there.start,
@@ -342,7 +331,7 @@ class _Run:
             same += int((found.place == swapped.place).sum())
             self.tell("comparing units", layer + 1, len(one.layers))
         q = discoveries.q(chances(scored, relative))
-        rows = _Rows(places, matched, scored, q, back, one_to_one(places, matched, targets))
+        rows = Candidates(places, matched, scored, q, back, one_to_one(places, matched, targets))
         chance = np.max([null.best[one.units] for null in nulls.values()], axis=0)
         ceiling, itself, another = self._ceiling()
         return Joined(
@@ -408,87 +397,6 @@ class _Run:
 
         there = self.allowed & answer(self.one)[:, None] & answer(self.two)[None, :]
         return np.where(there, values, np.float32(np.nan))
-
-
-class _Best:
-    """Every unit's best match over the blocks of its layer: where it is, and its correlations on both halves."""
-
-    def __init__(self, units: int) -> None:
-        self.place = np.full(units, -1, dtype=np.int64)
-        self.matched = np.full(units, -np.inf, dtype=np.float32)
-        self.scored = np.zeros(units, dtype=np.float32)
-
-    def add(self, matched: Floats, scored: Floats, start: int = 0) -> Floats:
-        """Look at a block; return the scores [unit] of the best matches within it."""
-        found = matched.argmax(axis=1)
-        rows = np.arange(len(found))
-        highest: Floats = matched[rows, found]
-        scores: Floats = scored[rows, found]
-        better = highest > self.matched
-        self.place[better] = start + found[better]
-        self.matched[better], self.scored[better] = highest[better], scores[better]
-        return scores
-
-
-def _relative(correlations: Floats) -> Floats:
-    """Correlations of a unit with a layer in units of their root mean square.
-
-    That is the standard deviation of its correlation with a random direction of the layer.
-    """
-    squares = np.einsum("uv,uv->u", correlations, correlations) / correlations.shape[1]
-    relative: Floats = correlations / np.sqrt(np.where(squares > 0, squares, 1)).astype(np.float32)[:, None]
-    return relative
-
-
-def _keep_best(kept: tuple[Floats, Whole, Floats, Floats], block: tuple[Floats, Floats, Floats], start: int) -> None:
-    """Let the best matches of a block take their places among those kept, in place, the best first."""
-    matched, places, scored, relative = kept
-    new, width = block[0], min(matched.shape[1], block[0].shape[1])
-    top = np.argpartition(-new, width - 1, axis=1)[:, :width]
-    joined = np.concatenate([matched, np.take_along_axis(new, top, axis=1)], axis=1)
-    order = np.argsort(-joined, axis=1, kind="stable")[:, : matched.shape[1]]
-    for old, fresh in (
-        (places, (start + top).astype(np.int64)),
-        (scored, np.take_along_axis(block[1], top, axis=1)),
-        (relative, np.take_along_axis(block[2], top, axis=1)),
-    ):
-        old[:] = np.take_along_axis(np.concatenate([old, fresh], axis=1), order, axis=1)
-    matched[:] = np.take_along_axis(joined, order, axis=1)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What the candidates [unit, candidate] of every unit are worth, the best first; indices are of answering units."""
-
-    places: Whole
-    matched: Floats
-    scored: Floats
-    q: npt.NDArray[np.float64]
-    back: Whole
-    assigned: Whole
-
-    def partners(self, best: int, chance: Floats, sources: Whole, targets: Whole) -> Iterator[Partner]:
-        """The best of each unit, and its one-to-one partner where that is another."""
-        for unit, source in enumerate(sources):
-            for rank, target in enumerate(self.places[unit], start=1):
-                matched = float(self.matched[unit, rank - 1])
-                assigned = bool(target == self.assigned[unit])
-                if target < 0 or matched <= 0 or not (rank <= best or assigned):
-                    continue
-                score = float(self.scored[unit, rank - 1])
-                yield Partner(
-                    int(source),
-                    int(targets[target]),
-                    rank,
-                    matched,
-                    score,
-                    score - float(chance[unit]),
-                    float(self.q[unit, rank - 1]),
-                    rank == 1 and bool(self.back[target] == unit),
-                    ("best" if rank <= best else "")
-                    + (", " if rank <= best and assigned else "")
-                    + ("one-to-one" if assigned else ""),
-                )
 
 
 def _mean(values: Floats) -> float:

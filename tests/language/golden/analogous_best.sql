@@ -1,0 +1,41 @@
+SELECT
+  e1.source AS c0,
+  e1.target AS c1,
+  e2.source AS c2,
+  e2.target AS c3,
+  e1.share AS score
+FROM edge AS e2
+JOIN (
+  edge AS e1
+    JOIN analogue AS m4
+      ON e1.target = m4.source
+    JOIN analogue AS m3
+      ON e1.source = m3.source
+)
+  ON e2.source = m3.target AND e2.target = m4.target
+WHERE
+  e1.kind <> 'SKIP'
+  AND e2.kind <> 'SKIP'
+  AND m3.rank <= $p1
+  AND m3.target_model_id = $p2
+  AND m4.rank <= $p1
+  AND m4.target_model_id = $p2
+  AND e1.model_id = $p1
+  AND e2.model_id = $p2
+  AND m3.source_model_id = $p1
+  AND m4.source_model_id = $p1
+  AND e1.source <> e2.source
+  AND e1.source <> e2.target
+  AND e1.target <> e2.source
+  AND e1.target <> e2.target
+  AND CASE WHEN e1.weight < 0 THEN -1 ELSE 1 END = CASE WHEN e2.weight < 0 THEN -1 ELSE 1 END
+ORDER BY
+  score DESC,
+  c0 ASC,
+  c1 ASC,
+  c2 ASC,
+  c3 ASC
+LIMIT 1001
+
+-- p1 = 1
+-- p2 = 2
