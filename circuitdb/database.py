@@ -34,10 +34,13 @@ from circuitdb.transfer import Copied, canonical, model_names, push
 from circuitdb.units import Unit
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from circuitdb.reports.drawing import Drawing
     from circuitdb.statistics.significance import NullName, Significance
     from circuitdb.statistics.weights_and_maps import WeightsAndMaps
     from circuitdb.universality.join import Joined
+    from circuitdb.universality.table import Universality
 
 DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
@@ -433,6 +436,89 @@ class Database:
             if name not in known:
                 raise InputError(f"{model} has no map {name!r}{nearest(name, known)}")
         return weights_and_maps(graph, maps=maps, layers=layers, samples=samples, seed=seed, progress=progress)
+
+    def universality(
+        self,
+        query: str | Path,
+        /,
+        *,
+        models: Sequence[str],
+        analogues: int = 3,
+        samples: int = 100,
+        seed: int = 0,
+        limit: int = 10_000,
+        progress: Progress | None = None,
+        **parameters: Any,
+    ) -> Universality:
+        """Which circuits of a motif come back in which models, beside what chance gives; see docs/universality.md.
+
+        Parameters
+        ----------
+        query
+            As for `find`.
+        models
+            Two or more, probed on the same pictures and joined both ways.
+        analogues
+            How many of its best analogues may stand for a unit.
+        samples, seed
+            How often each null is drawn, and the seed.
+        limit
+            How many circuits of each model to look at, the strongest.
+        parameters
+            Values for the motif's parameters.
+
+        Raises
+        ------
+        InputError
+            If the query has a mistake, or a model was not probed or joined.
+        """
+        from circuitdb.universality.table import universality
+
+        names = [self.model(name)["name"] for name in dict.fromkeys(models)]
+        _, compiled = self._compile(query, names, parameters, self.models())
+        return universality(
+            self._store, compiled, names, choices=analogues, samples=samples, seed=seed, limit=limit, progress=progress
+        )
+
+    def edge_agreement(self, a: str, b: str, *, samples: int = 20, seed: int = 0) -> list[Row]:
+        """Whether partners by response are wired alike: by pairs of layers, signs and Spearman of the signed shares.
+
+        Raises
+        ------
+        InputError
+            If a model was not probed, or A was not joined with B.
+        """
+        from circuitdb.universality.wiring import edge_agreement
+
+        names = [self.model(name)["name"] for name in (a, b)]
+        return edge_agreement(self._store, names[0], names[1], samples=samples, seed=seed)
+
+    def correspondences(self, models: Sequence[str] | None = None) -> nx.DiGraph[str]:
+        """The analogues between models, all unless some are named, as a graph of unit keys.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        """
+        from circuitdb.universality.correspondence import correspondence_graph, correspondence_table
+
+        names = [row["name"] for row in self.models()] if models is None else [self.model(n)["name"] for n in models]
+        return correspondence_graph(correspondence_table(self._store, names))
+
+    def write_correspondences(self, file: str | Path, models: Sequence[str] | None = None) -> int:
+        """Write the analogues between models to a Parquet file, and return how many there are."""
+        import pyarrow.parquet as pq
+
+        from circuitdb.universality.correspondence import correspondence_table
+
+        names = [row["name"] for row in self.models()] if models is None else [self.model(n)["name"] for n in models]
+        table = correspondence_table(self._store, names)
+        try:
+            pq.write_table(table, file)
+        except OSError as error:
+            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+        return int(table.num_rows)
 
     def explain(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, Form
 
 if TYPE_CHECKING:
     from circuitdb.universality.join import Joined
+    from circuitdb.universality.table import Universality
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -21,6 +23,13 @@ def add_commands(app: typer.Typer) -> None:
             "circuitdb join alexnet vgg16 --layers conv1:conv1_2,conv2:conv3_3 --format json",
         )
     )(join)
+    app.command(
+        epilog=examples(
+            "circuitdb universality curve_from_lines --models alexnet,vgg16,inceptionv1",
+            "circuitdb universality 'find { {a, c} +> b where share > 0.05 }' --models alexnet,vgg16 --format json",
+            "circuitdb universality --edges alexnet vgg16",
+        )
+    )(universality)
 
 
 def join(
@@ -136,3 +145,144 @@ def _mean(values: object) -> float:
     import numpy as np
 
     return round(float(np.nanmean(np.asarray(values))), 3)
+
+
+def universality(
+    motif: Annotated[
+        str | None, typer.Argument(metavar="MOTIF", help="A motif of the library, a .motif file, or a query.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option("--models", metavar="A,B,…", help="Models that were joined both ways.")
+    ] = None,
+    edges: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--edges", metavar="A B", help="Instead of a motif: are the partners of A's units in B wired alike?"
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the motif.")
+    ] = None,
+    analogues: Annotated[
+        int, typer.Option("--analogues", min=1, max=20, help="How many of its best analogues may stand for a unit.")
+    ] = 3,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 100,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the nulls.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many circuits of each model to look at.")] = 10_000,
+    output_file: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE.parquet", help="Write all analogues between the models."),
+    ] = None,
+    db: DatabaseOption = DEFAULT_DATABASE,
+    format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Count which circuits of a motif come back in which models, beside what chance gives.
+
+    As in `find … analogous in`, a circuit's units have analogues there, and its edges edges of the same sign.
+    """
+    from circuitdb.cli import output
+    from circuitdb.cli.search import read_parameters
+    from circuitdb.database import Database
+    from circuitdb.errors import InputError
+
+    if (motif is None) == (edges is None) or (motif is not None and models is None):
+        raise InputError("universality takes a motif and --models A,B,… or --edges A B")
+    with Database(db) as database, output.bar(quiet) as progress:
+        if edges is not None:
+            rows = database.edge_agreement(*edges, samples=min(samples, _MOST_EDGE_SAMPLES), seed=seed)
+            _write_agreement(rows, edges, format)
+            return
+        assert motif is not None
+        assert models is not None
+        names = [name.strip() for name in models.split(",")]
+        found = database.universality(
+            motif,
+            models=names,
+            analogues=analogues,
+            samples=samples,
+            seed=seed,
+            limit=limit,
+            progress=progress,
+            **read_parameters(param or []),
+        )
+        written = None if output_file is None else database.write_correspondences(output_file, names)
+    match format:
+        case Format.JSON:
+            output.write_json(found.to_dict())
+        case Format.CSV:
+            output.write_csv(_UNIVERSALITY_COLUMNS, (_flat(row) for row in found.rows()))
+        case Format.TABLE:
+            _print_universality(found, quiet)
+    if written is not None and not quiet:
+        output.remark(f"{written:,} analogues written to {output_file}")
+
+
+_MOST_EDGE_SAMPLES = 20
+_SHOWN = 10
+_UNIVERSALITY_COLUMNS = ["motif", "a", "b", "circuits", "recurring"] + [
+    f"{null} {figure}"
+    for null in ("permuted matches", "decoys", "rewired edges")
+    for figure in ("circuits", "recurring", "expected", "sd", "excess", "p")
+]
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    nulls = {f"{null} {name}": value for null, figures in row["nulls"].items() for name, value in figures.items()}
+    return {**row, **nulls}
+
+
+def _print_universality(found: Universality, quiet: bool) -> None:
+    from circuitdb.circuits import short_name
+    from circuitdb.cli import output
+
+    console = output.console()
+    heads = {"a": "left", "b": "left", "circuits": "right", "recurring": "right"}
+    heads |= dict.fromkeys(["permuted matches", "p", "decoys", "p ", "rewired edges", "p  "], "right")
+    rows = []
+    for row in found.rows():
+        cells = [row["a"], row["b"], f"{row['circuits']:,}{'+' if row['truncated'] else ''}", row["recurring"]]
+        for name, null in row["nulls"].items():
+            expected = f"{null['expected']:.1f} ± {null['sd'] or 0:.1f}"
+            if name == "decoys":
+                expected = f"{expected} (of {null['recurring']:,})"
+            cells += [expected, null["p"]]
+        rows.append(cells)
+    console.print(output.table(heads, rows))
+    if quiet:
+        return
+    print(
+        f"\n{found.motif}: circuits of a that come back in b, and how many would by chance ({found.samples} samples, "
+        f"{found.choices} analogues a unit);\ndecoys: of the circuits all of whose units have decoys"
+    )
+    for model, circuits in found.in_all.items():
+        if len(found.in_all) > 2 or circuits:
+            print(f"\n{len(circuits):,} circuits of {model} come back in all")
+        for circuit in circuits[:_SHOWN]:
+            for name, units in circuit.items():
+                shown = "  ".join(f"{unit}={short_name(key)}" for unit, key in units.items())
+                console.print(f"  {name}: {shown}", markup=False, soft_wrap=True)
+
+
+def _write_agreement(rows: Sequence[Mapping[str, Any]], models: tuple[str, str], format: Format) -> None:
+    from circuitdb.cli import output
+
+    figures = ["pairs", "signs", "spearman"]
+    nulls = list(rows[0]["nulls"]) if rows else []
+    if format is Format.JSON:
+        output.write_json({"a": models[0], "b": models[1], "layers": list(rows)})
+        return
+    columns = ["a", "b", *figures, *(f"{figure}, {null}" for null in nulls for figure in ("signs", "spearman"))]
+    flat = [
+        {
+            **row,
+            **{f"{figure}, {null}": row["nulls"][null][figure] for null in nulls for figure in ("signs", "spearman")},
+        }
+        for row in rows
+    ]
+    if format is Format.CSV:
+        output.write_csv(columns, flat)
+        return
+    sides = {name: "left" if name in ("a", "b") else "right" for name in columns}
+    shown = [[round(v, 3) if isinstance(v, float) else v for v in (row[c] for c in columns)] for row in flat]
+    output.console().print(output.table(sides, shown))

@@ -66,11 +66,14 @@ def _copy(body: p.Body, model: str, choices: int) -> p.Body:
     signs = [p.Compare("=", p.EdgeSign(name), p.EdgeSign(copies[name].name)) for name in unsigned]
     names = {name: edge.name for name, edge in copies.items()}
     conditions = [
-        cast(p.Expression, _renamed(condition, names))
-        for condition in _operands(body.conditions)
-        if len(spoken_of := names_in(condition)) == 1 and spoken_of <= names.keys()
+        cast(p.Expression, _renamed(condition, names)) for name in names for condition in conditions_alone(body, name)
     ]
     return p.Body(units, tuple(copies.values()), rows, (*signs, *conditions))
+
+
+def conditions_alone(body: p.Body, edge: str) -> list[p.Expression]:
+    """What a body says of one of its edges alone: this holds for the edge's copies as well."""
+    return [condition for condition in _operands(body.conditions) if names_in(condition) == {edge}]
 
 
 def _operands(conditions: Sequence[p.Expression]) -> Iterator[p.Expression]:
