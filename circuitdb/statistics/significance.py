@@ -267,7 +267,7 @@ def significance(
         way=ready.way,
         seconds=time.perf_counter() - started,
         circuits=chance_of_circuits(strongest, [scores for _, scores in results]),
-        remarks=(*remarks, *_remarks(query, made)),
+        remarks=(*remarks, *_remarks(query, made, graph)),
     )
 
 
@@ -332,13 +332,21 @@ def check(query: p.Query, null: str, samples: int, seed: int, circuits: int = 0)
         raise InputError(f"{query.motif} uses no map, so that there is none to shuffle; take --null edges")
 
 
-def _remarks(query: p.Query, null: Null) -> list[str]:
+def _remarks(query: p.Query, null: Null, graph: ModelGraph) -> list[str]:
+    maps = maps_of(query)
+    there = set() if graph.maps is None else set(graph.maps["map"].to_pylist())
+    remarks = [
+        f"{graph.name} holds no rows of {name}; `circuitdb probe {graph.name}` finds them" for name in maps
+        if name not in there
+    ]  # fmt: skip
     if null.free == 0:
         what = "edge" if null.name == "edges" else "row of these maps"
-        return [f"no {what} could be moved: each sample is the observed graph, and p says nothing"]
-    if null.name == "edges" and maps_of(query):
-        return ["the maps stay as they are here; --null maps asks whether it matters which unit is whose partner"]
-    return []
+        remarks.append(f"no {what} could be moved: each sample is the observed graph, and p says nothing")
+    elif null.name == "edges" and maps:
+        remarks.append(
+            "the maps stay as they are here; --null maps asks whether it matters which unit has which partner"
+        )
+    return remarks
 
 
 class _Workers:

@@ -251,6 +251,11 @@ def test_a_null_that_can_move_nothing_says_so() -> None:
         assert result.free == 0
 
 
+def test_a_model_without_the_maps_of_a_motif_is_told_how_to_get_them() -> None:
+    result = result_for(planted(), "find { a -> b; flip(a) -> flip(b) }", samples=1)
+    assert "toy holds no rows of flip; `circuitdb probe toy` finds them" in result.remarks
+
+
 def test_random_graphs_of_all_kinds_are_tested_without_a_hitch() -> None:
     for seed in range(6):
         graph = random_graph(np.random.default_rng(seed), units=5)
