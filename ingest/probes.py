@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,8 +58,18 @@ class ProbeSet:
         return digest.hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """What is recorded with a model that was probed with the set."""
-        return {"name": self.name, "sha256": self.sha256, "pictures": len(self.names), "size": [self.side, self.side]}
+        """What is recorded with a model that was probed with the set.
+
+        `crops`: how many pictures were cut from each file, in order, so that halves can keep a photograph together.
+        """
+        files = [file or crop for file, _, crop in (name.rpartition("@") for name in self.names)]
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "pictures": len(self.names),
+            "size": [self.side, self.side],
+            "crops": [len(list(crops)) for _, crops in groupby(files)],
+        }
 
 
 def load_probes(place: str, input_side: int = SIDE) -> ProbeSet:

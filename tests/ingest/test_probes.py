@@ -52,7 +52,8 @@ def test_photographs_are_cut_into_a_regular_grid_of_crops(folder: Path) -> None:
     )
     pixels = np.asarray(Image.open(folder / "a.png"))
     assert np.array_equal(probes.pictures[4], pixels[288:512, 272:496])
-    assert probes.as_json() == {"name": "pictures", "sha256": probes.sha256, "pictures": 8, "size": [224, 224]}
+    known = {"name": "pictures", "sha256": probes.sha256, "pictures": 8, "size": [224, 224], "crops": [6, 2]}
+    assert probes.as_json() == known
 
 
 def test_a_tar_and_the_folder_that_it_was_made_of_are_one_set(folder: Path) -> None:
