@@ -109,8 +109,8 @@ def known_preprocessing(source: Source) -> Preprocessing:
 def _steps(
     source: Source, preprocessing: Preprocessing, layers: Mapping[str, int], named: Sequence[str] | None
 ) -> list[Step]:
-    """The steps whose units are the graph's, by a trace at the size that the probes will have."""
-    shape = (1, source.example.shape[1], *preprocessing.size)
+    """The steps whose units are the graph's, by a trace over two pictures at the size that probes will have."""
+    shape = (2, source.example.shape[1], *preprocessing.size)
     traced = trace(source.loaded.network, torch.randn(shape, generator=torch.Generator().manual_seed(0)))
     steps = linearise(traced)
     reading = find_layers(traced, steps, named, source.layer_names)

@@ -90,7 +90,8 @@ def measure(
     Parameters
     ----------
     layers
-        The steps of the network's trace at the size of `preprocessing` whose units are measured.
+        The steps whose units are measured, of the network's trace over two pictures (of one, a flattening hides which
+        dimension is the pictures') at the size of `preprocessing`.
     batch
         Pictures at a time; as many as fit into a bounded memory where it is None. The result does not depend on it,
         but for rounding.
@@ -217,7 +218,7 @@ def as_rows(result: Tensor, step: Step) -> Tensor:
     pictures = result.shape[0]
     if "cyx" in step.dims:
         return result.reshape(pictures, step.width, -1).transpose(1, 2).contiguous()
-    order = [step.dims.index("n") if "n" in step.dims else 0]  # a flattening leaves a dimension without a name
+    order = [step.dims.index("n")]
     order += [place for name in ("y", "x") for place, dim in enumerate(step.dims) if dim == name]
     order += [place for place, dim in enumerate(step.dims) if dim == "c"]
     order += [place for place in range(len(step.dims)) if place not in order]
@@ -249,15 +250,15 @@ class _LayerSums:
         if not bool(torch.isfinite(rows.sum())):
             raise InputError(f"{self.step.node.place} answers the probes with NaN or infinities")
         if self._count == 0:
-            self.pivot = rows.mean((0, 1), dtype=torch.float64).float()
+            self.pivot = rows.mean((0, 1))
         strongest, cells = rows.max(dim=1)
         self._strongest[:, pictures], self._cells[:, pictures] = strongest.T.numpy(), cells.T.numpy()
         self._silent += (rows <= 0).sum((0, 1))
         centred = rows - self.pivot
-        self._sum += centred.sum((0, 1), dtype=torch.float64)
-        self._squares += _squares(centred)
+        self._sum += centred.sum((0, 1))
+        self._squares += centred.square().sum((0, 1))
         self._count += rows.shape[0] * rows.shape[1]
-        self._place_mean += (self._over_places @ centred).sum(0, dtype=torch.float64)
+        self._place_mean += (self._over_places @ centred).sum(0)
         self._sketches[:, pictures] = (self._sketch @ centred).permute(2, 0, 1).numpy()
         return centred
 
@@ -280,9 +281,12 @@ class _LayerSums:
         )
 
 
-def _squares(rows: Tensor) -> Tensor:
-    """The sum of squares [unit], of rows [..., unit]."""
-    return rows.square().flatten(0, -2).sum(0, dtype=torch.float64)
+def _product(one: Tensor, other: Tensor) -> Tensor:
+    """[unit, unit], double: the products of rows [position, unit] summed over positions, in blocks of single ones."""
+    whole = len(one) - len(one) % _ROWS
+    blocks, others = (rows[:whole].view(-1, _ROWS, rows.shape[1]) for rows in (one, other))
+    product = torch.bmm(blocks.transpose(1, 2), others).sum(0, dtype=torch.float64)
+    return product + one[whole:].T @ other[whole:]
 
 
 def _changes(variance: Tensor, mean: Tensor) -> Tensor:
@@ -303,11 +307,10 @@ class _ScoreSums:
         """Count in the responses [picture, cell, unit] to pictures and to what the map makes of them."""
         one, other = alignment.of_sources(plain), alignment.of_targets(moved)
         self._count += len(one)
-        for start in range(0, len(one), _ROWS):
-            self._product += one[start : start + _ROWS].T @ other[start : start + _ROWS]
+        self._product += _product(one, other)
         for place, rows in enumerate((one, other)):
-            self._sums[place] += rows.sum(0, dtype=torch.float64)
-            self._squares[place] += _squares(rows)
+            self._sums[place] += rows.sum(0)
+            self._squares[place] += rows.square().sum(0)
 
     def result(self, pivot: Tensor) -> Floats:
         """[unit, unit]"""

@@ -1,9 +1,10 @@
 """The synthetic probe set: what early vision looks for, drawn by formulas.
 
 In: a side in pixels. Out: a `ProbeSet` of gratings, lines, curves in 16 directions, corners, dots, pairs of colours,
-borders of fine and coarse texture, and noise whose spectrum is that of natural pictures. The same every time. Sizes
-are in pixels, whatever the side, and small shapes are repeated all over the picture, so that each picture holds about
-as much of what it shows as any other. Directions are counter-clockwise as seen. After Cammarata et al. 2020, Curve Detectors, and Schubert et al. 2021, High-Low Frequency Detectors.
+borders of texture, noise whose spectrum is that of natural pictures, and shapes that cover each other. The same every
+time. Sizes are in pixels, whatever the side, and small shapes are repeated all over the picture, so that each picture
+holds about as much of what it shows as any other. Directions are counter-clockwise as seen. After Cammarata et al.
+2020, Curve Detectors, and Schubert et al. 2021, High-Low Frequency Detectors.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ CONTRAST = 0.5
 WAVELENGTHS = (3.5, 7.0, 16.0)
 WIDTHS = (1.2, 3.0)
 RADII = (7.0, 14.0, 28.0)
+PATCH = 12.0
+"""Radius of a patch of stripes."""
 ARM = 12.0
 """Length of a corner's arms."""
 DISC_RADII = (2.0, 5.0, 12.0)
 TEXTURES = (3.5, 14.0)
 """Wavelengths of fine and coarse texture."""
+CHEVRON = 6.0
+"""Wavelength of chevrons."""
 ORIENTATIONS = tuple(np.arange(0, 180, 22.5).tolist())
 DIRECTIONS = tuple(np.arange(0, 360, 22.5).tolist())
 EIGHTHS = tuple(np.arange(0, 360, 45.0).tolist())
 NOISE_PICTURES = 16
-LEAVES_PICTURES = 16
-LEAVES = 50
+LEAVES_PICTURES = 32
+LEAVES = 40
 SEED = 20
 
 COLOURS: Mapping[str, tuple[float, float, float]] = {
@@ -94,6 +99,7 @@ def _stimuli(plane: _Plane) -> Iterator[tuple[str, Array]]:
     yield from _dots(plane)
     yield from _colour_pairs(plane)
     yield from _high_low(plane)
+    yield from _chevrons(plane)
     yield from _noise(plane)
     yield from _leaves(plane)
 
@@ -120,9 +126,15 @@ def _both(name: str, drawn: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _gratings(plane: _Plane) -> Iterator[tuple[str, Array]]:
+    """Round patches of stripes: a picture full of them would drive deep units the same everywhere."""
+    places = plane.repeated(PATCH)
+    patches = _step(PATCH - np.hypot(places.x, places.up))
     for wavelength in WAVELENGTHS:
         for orientation in ORIENTATIONS:
-            yield f"grating {wavelength:g}px {orientation:g}°", CONTRAST * _wave(plane, orientation, wavelength)
+            yield (
+                f"grating {wavelength:g}px {orientation:g}°",
+                CONTRAST * patches * _wave(places, orientation, wavelength),
+            )
 
 
 def _lines(plane: _Plane) -> Iterator[tuple[str, Array]]:
@@ -187,13 +199,21 @@ def _high_low(plane: _Plane) -> Iterator[tuple[str, Array]]:
         yield f"fine and coarse {direction:g}°", CONTRAST * (side * fine + (1 - side) * coarse)
 
 
+def _chevrons(plane: _Plane) -> Iterator[tuple[str, Array]]:
+    """Stripes that lie one way on one side of a line and the other way on the other, meeting in the direction."""
+    for direction in EIGHTHS:
+        side = _step(plane.along(direction + 90))
+        one, other = (_wave(plane, direction + turn, CHEVRON) for turn in (-45, 45))
+        yield f"chevrons {direction:g}°", CONTRAST * (side * one + (1 - side) * other)
+
+
 def _noise(plane: _Plane) -> Iterator[tuple[str, Array]]:
     """Amplitude 1/frequency (Field 1987), light and dark strong, colours weak, as in photographs."""
     random = np.random.default_rng((SEED, 1))
     for number in range(NOISE_PICTURES):
         light = _natural(random, plane.side)
         tints = np.stack([_natural(random, plane.side) for _ in range(3)], axis=-1)
-        yield f"noise {number}", 0.3 * light[..., None] + 0.15 * tints
+        yield f"noise {number}", 0.45 * light[..., None] + 0.2 * tints
 
 
 def _natural(random: np.random.Generator, side: int) -> Array:

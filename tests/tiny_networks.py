@@ -34,7 +34,7 @@ def convolution(kernels: Tensor, *, stride: int = 1, bias: float = 0.0) -> nn.Co
 
 
 def steps_of(network: nn.Module, side: int) -> list[Step]:
-    traced = trace(network, torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)))
+    traced = trace(network, torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)))
     steps = linearise(traced)
     return [steps[layer.step] for layer in find_layers(traced, steps).layers]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_networks import centred, convolution, noise, steps_of
+from tiny_networks import centred, convolution, noise, planted, steps_of
 from torch import nn
 from torch.nn import functional
 
@@ -261,3 +261,12 @@ def test_half_of_the_pictures_is_a_part_of_the_signature() -> None:
     [whole, _], [part, _] = (responding(some, network) for some in (probes, half))
     shift = whole.sketches[:, ::2] - part.sketches
     assert np.allclose(shift, shift[:, :1], atol=1e-3 * np.abs(whole.sketches).max())  # another mean, nothing else
+
+
+def test_units_behind_a_flattening_are_measured_too() -> None:
+    network = nn.Sequential(convolution(planted()), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Linear(9, 4))
+    probes = noise(16, 5)
+    *_, layer = responding(probes, network)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(probes.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).numpy()
+    assert layer.strongest == pytest.approx(expected.T, abs=1e-5)
