@@ -221,6 +221,20 @@ class Circuits(Sequence[Circuit]):
 
         write_page(path, circuits_page(self, significance))
 
+    def export(self, path: str | Path) -> None:
+        """Write the circuits as a file for other tools; the ending says the form, as in docs/exports.md.
+
+        Raises
+        ------
+        InputError
+            If the ending says no form, or the form cannot hold the content.
+        CircuitdbError
+            If the file cannot be written.
+        """
+        from circuitdb.reports.exports import export_circuits
+
+        export_circuits(self, Path(path))
+
     def _repr_html_(self) -> str:
         from circuitdb.reports.notebook import circuits_table
 

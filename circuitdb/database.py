@@ -29,7 +29,7 @@ from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.keeping import remarks_on
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
-from circuitdb.reports.exchange import document_text, read_document, write_document
+from circuitdb.reports.exchange import Exchange, document_text, read_document, write_document
 from circuitdb.transfer import Copied, canonical, model_names, push
 from circuitdb.units import Unit
 
@@ -551,9 +551,7 @@ class Database:
             "count": explanation.count_text,
         }
 
-    def diagram(
-        self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
-    ) -> Drawing:
+    def diagram(self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any) -> Drawing:
         """The picture of what a query asks for. Arguments as for `find`."""
         from circuitdb.reports.drawing import draw_pattern
 
@@ -608,9 +606,11 @@ class Database:
     def _graphs(self, models: Sequence[str]) -> tuple[list[ModelGraph], list[Analogues]]:
         """The models, each in its one form, and the analogues between them."""
         graphs = [canonical(self.graph(model)) for model in dict.fromkeys(models)]
-        names = {graph.name for graph in graphs}
-        between = [pairs for pairs in self._store.analogues() if {pairs.source, pairs.target} <= names]
-        return graphs, between
+        return graphs, self.analogues(models)
+
+    def analogues(self, models: Sequence[str]) -> list[Analogues]:
+        """The analogues between these models, a table for each pair that has any."""
+        return [pairs for pairs in self._store.analogues() if {pairs.source, pairs.target} <= set(models)]
 
     def import_document(
         self, document: object, *, replace: bool = False, progress: Progress | None = None
@@ -628,7 +628,19 @@ class Database:
         CircuitdbError
             If the store fails. What was written before stays.
         """
-        exchange = read_document(document, self._keys_of)
+        return self._write(read_document(document, self._keys_of), replace, progress)
+
+    def import_folder(self, folder: Path, *, replace: bool = False, progress: Progress | None = None) -> list[str]:
+        """Write the models and analogues of a folder of Parquet tables; see docs/exports.md.
+
+        Everything else, errors included, is as in `import_document`.
+        """
+        from circuitdb.reports.exchange.folder import read_folder
+
+        return self._write(read_folder(folder, self._keys_of), replace, progress)
+
+    def _write(self, exchange: Exchange, replace: bool, progress: Progress | None) -> list[str]:
+        """Check, then write what came in; return the models' names."""
         graphs = [checked(graph) for graph in exchange.graphs]
         there = self._names()
         twice = next((graph.name for graph in graphs if graph.name in there), None)

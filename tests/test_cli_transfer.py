@@ -119,11 +119,11 @@ def test_an_export_of_a_model_that_is_not_there_names_the_nearest(
     assert not (tmp_path / "x.json").exists()
 
 
-@pytest.mark.parametrize("place", ["none/x.json", "source.duckdb/x.json", "folder", "x" * 300])
+@pytest.mark.parametrize("place", ["none/x.json", "source.duckdb/x.json", "folder.json", "x" * 300 + ".json"])
 def test_an_export_that_cannot_be_written_leaves_nothing(
     command: Command, source: Path, tmp_path: Path, place: str
 ) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.json").mkdir()
     before = sorted(tmp_path.iterdir())
     outcome = command("export", "--graph", "toy", "-o", str(tmp_path / place), db=source)
     assert outcome.code == 1

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
-from circuitdb.errors import CircuitdbError, InputError
+from circuitdb.cli.search import LimitOption, ModelOption, ParameterOption, SecondsOption, read_parameters
+from circuitdb.errors import InputError
 
 ModelsOption = Annotated[list[str] | None, typer.Option("--model", metavar="MODEL", help="Only these models.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    app.command("import", epilog=examples("circuitdb import graph.json", "circuitdb import graph.json --replace"))(
+    app.command("import", epilog=examples("circuitdb import graph.json --replace", "circuitdb import zoo.parquet"))(
         import_file
     )
     app.command(
         epilog=examples(
-            "circuitdb export --graph inceptionv1 -o inceptionv1.json", "circuitdb export --neo4j-admin import-folder"
+            "circuitdb export cross_inhibition --model inceptionv1 -o hits.graphml",
+            "circuitdb export --graph inceptionv1 -o inceptionv1.json",
+            "circuitdb export all -o zoo.parquet",
+            "circuitdb export --neo4j-admin import-folder",
         )
     )(export)
     app.command(epilog=examples("circuitdb push neo4j://localhost:7687", "circuitdb push zoo.duckdb --model vgg16"))(
@@ -32,7 +34,10 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="A document in the exchange form.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.json|FOLDER", help="A document in the exchange form, or a folder of its tables."),
+    ],
     replace: Annotated[bool, typer.Option("--replace", help="Put its models in the place of those there.")] = False,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
@@ -42,45 +47,73 @@ def import_file(
     from circuitdb.cli import output
     from circuitdb.database import Database
 
-    document = _read_json(file)
+    document = None if file.is_dir() else _read_json(file)
     with Database(db) as database:
         with output.bar(quiet) as progress:
-            models = database.import_document(document, replace=replace, progress=progress)
+            if document is None:
+                models = database.import_folder(file, replace=replace, progress=progress)
+            else:
+                models = database.import_document(document, replace=replace, progress=progress)
         rows = [row for row in database.models() if row["name"] in models]
     written = [{"model": r["name"], "layers": len(r["layers"]), "edges": r["edges"]} for r in rows]
     output.write_rows(format, quiet, "models", written)
 
 
 def export(
+    query: Annotated[
+        str | None,
+        typer.Argument(metavar="[MOTIF|QUERY|FILE|all]", help="What to search for; all: every model, whole."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="The file to write; its ending says the form."),
+    ] = None,
     graph: Annotated[
         list[str] | None, typer.Option("--graph", metavar="MODEL", help="A whole model; may be given several times.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE.json", help="The file to write.")] = None,
     neo4j_admin: Annotated[
         Path | None,
         typer.Option("--neo4j-admin", metavar="FOLDER", help="Files for Neo4j's offline importer, and its command."),
     ] = None,
+    model: ModelOption = None,
+    param: ParameterOption = None,
+    limit: LimitOption = None,
+    seconds: SecondsOption = 60.0,
     db: DatabaseOption = DEFAULT_DATABASE,
     quiet: QuietOption = False,
 ) -> None:
-    """Write whole models to a file, or to a folder for Neo4j's offline importer."""
+    """Write the circuits that fit a motif, or whole models, as a file for other tools; see docs/exports.md."""
     from circuitdb.cli import output
     from circuitdb.database import Database
 
-    if (out is None) == (neo4j_admin is None) or (out is not None and not graph):
-        raise InputError("say what to write: --graph MODEL -o FILE.json, or --neo4j-admin FOLDER")
+    whole = bool(graph) or query == "all"
+    if (out is None) == (neo4j_admin is None) or (out is not None and (query is None) == (not graph)):
+        raise InputError("say what to write: QUERY -o FILE, --graph MODEL -o FILE.json, or --neo4j-admin FOLDER")
     with Database(db) as database:
-        names = list(dict.fromkeys(graph)) if graph else [row["name"] for row in database.models()]
+        names = list(dict.fromkeys(graph or model or ())) or [row["name"] for row in database.models()]
         if neo4j_admin is not None:
             from circuitdb.backends.neo4j.admin_export import export_for_admin
 
             exported = export_for_admin((database.graph(name) for name in names), neo4j_admin)
             output.remark(f"{', '.join(exported.models)} written to {neo4j_admin}; import them there with:")
             print(exported.command)
-        elif out is not None:
-            write_whole(out, database.document_text(names))
+        elif out is not None and whole:
+            from circuitdb.reports.exports import export_models
+
+            export_models(database, names, out)
             if not quiet:
                 output.remark(f"{', '.join(names)} written to {out}")
+        elif out is not None and query is not None:
+            from circuitdb.reports.exports import OF_CIRCUITS, ending, export_circuits
+
+            ending(out, OF_CIRCUITS)
+            with output.patience("searching", quiet):
+                found = database.find(query, model=model, limit=limit, seconds=seconds, **read_parameters(param or []))
+            export_circuits(found, out)
+            if not quiet:
+                of_all = f" of {'more' if found.total is None else format(found.total, ',')}" * found.truncated
+                noun = "circuit" if len(found) == 1 and not found.truncated else "circuits"
+                output.remark(f"{len(found):,}{of_all} {noun} written to {out}", *found.remarks)
 
 
 def push(
@@ -121,23 +154,3 @@ def _read_json(file: Path) -> object:
         raise InputError(f"{file} is nested too deep") from None
     except ValueError as error:
         raise InputError(f"{file} is no JSON: {error}") from None
-
-
-def write_whole(file: Path, text: Iterable[str]) -> None:
-    """Write a text file, given in pieces, whole or not at all.
-
-    Raises
-    ------
-    CircuitdbError
-        If it cannot be written.
-    """
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8") as writing:
-            writing.writelines(text)
-        unfinished.replace(file)
-    except OSError as error:
-        raise CircuitdbError(f"cannot write {file}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
