@@ -173,7 +173,7 @@ def demo(
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Ingest the handwritten networks, search them for the essay's circuits, and show what was found.
+    """Ingest the handwritten networks, search them for the essay's circuits, and show what was found, beside chance.
 
     Needs no weights and no network. Run again, it starts anew.
     """
@@ -182,15 +182,15 @@ def demo(
     with _extra(), output.bar(quiet) as progress:
         from ingest import demo as demonstration
 
-        tallies = demonstration.demo(db, progress)
+        maps, tallies = demonstration.demo(db, progress)
     rows = [asdict(tally) for tally in tallies]
     match format:
         case Format.JSON:
-            output.write_json({"database": db, "questions": rows})
+            output.write_json({"database": db, "maps": [asdict(found) for found in maps], "questions": rows})
         case Format.CSV:
             output.write_csv([name for name in rows[0] if name != "example"], rows)
         case Format.TABLE:
-            demonstration.tell(tallies, db, output.console())
+            demonstration.tell(maps, tallies, db, output.console())
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The demonstration: handwritten networks go in, questions find the circuits that were planted, and only those.
 
-In: the address of a database. Out: for every question and network how many of the planted circuits were found and what
-else; `tell` prints that with the essay's stories. Of the decoys, which lack one part each, none should be found.
+In: the address of a database. Out: how many of the planted maps responses to synthetic pictures show, and for every
+question and network how many of the planted circuits were found, what else, and what chance would give; `tell` prints
+that with the essay's stories. Of the decoys, which lack one part each, none should be found.
 """
 
 from __future__ import annotations
@@ -14,15 +15,30 @@ from rich.console import Console
 from rich.text import Text
 
 import circuitdb
+from circuitdb.backends import open_store
 from circuitdb.backends.base import Progress
 from circuitdb.cli import output
 from circuitdb.database import Database
 from ingest.architectures import handwritten
 from ingest.architectures.handwritten.circuits import Circuit, Units
-from ingest.pipeline import ingest_model
+from ingest.pipeline import ingest_model, layer_widths
+from ingest.probes import SYNTHETIC, ProbeSet, load_probes
+from ingest.probing import input_side, probe
+from ingest.sources import load
 
 DATABASE = "demo.duckdb"
 DECOYS = "handwritten_decoys"
+
+PROBED = ("handwritten", DECOYS)
+"""The networks whose maps are looked for."""
+
+MAPS = ("flip", "rotate(90)")
+EVERY = 4
+"""One in so many of the synthetic pictures is shown to the networks, which is enough to find their maps."""
+
+SAMPLES = 39
+SEED = 0
+"""What chance would give is told from so many shuffled graphs."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,7 @@ class Question:
 
     names: what the planted circuit calls the units that `text` names; a circuit whose halves are alike has two ways.
     parameters: those of the planted circuits. labels: how labels of their units begin, by the planted circuit's names.
-    reading: an example in words, with the names of `text` in braces.
+    reading: an example in words, with the names of `text` in braces. networks: those of which it can be asked.
     """
 
     title: str
@@ -42,6 +58,16 @@ class Question:
     names: tuple[Mapping[str, str], ...]
     parameters: Mapping[str, object] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    networks: Sequence[str] = tuple(handwritten.NETWORKS)
+
+
+@dataclass(frozen=True)
+class MapsFound:
+    """How many of a network's planted maps, from units that are no noise, its responses show."""
+
+    model: str
+    planted: int
+    found: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +76,7 @@ class Tally:
 
     planted: the circuits that are there; in the decoy network, what lacks one part. found: how many of them were found.
     others: circuits found besides. by_chance: those of the others that hold a unit of noise. example: the units of the
-    strongest that was planted and found.
+    strongest that was planted and found. chance: in words, how often shuffled graphs hold as many circuits.
     """
 
     question: str
@@ -60,15 +86,20 @@ class Tally:
     others: int
     by_chance: int
     example: Units | None
+    chance: str | None
 
 
-_ONE_SIDE = {"fur1": "case1", "head1": "case2", "neck1": "case3", "dog": "both"}
-_OTHER_SIDE = {"fur2": "T(case1)", "head2": "T(case2)", "neck2": "T(case3)"}
+_HALVES = {"fur": "case1", "head": "case2", "neck": "case3"}
 
 
-def _swapped(names: Mapping[str, str]) -> dict[str, str]:
-    """The same circuit with its numbered halves exchanged."""
-    return {name.translate(str.maketrans("12", "21")): there for name, there in names.items()}
+def _cases(this: str, other: str) -> dict[str, str]:
+    """What the planted circuit calls the units of the question about dog heads, one half first."""
+    return {
+        **{name: this.format(case) for name, case in _HALVES.items()},
+        **{f"flip({name})": other.format(case) for name, case in _HALVES.items()},
+        "dog": "both",
+        "flip(dog)": "both",
+    }
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -78,17 +109,18 @@ QUESTIONS: tuple[Question, ...] = (
         "turned by 90 degrees reads the lines turned by 90 degrees through kernels turned by 90 degrees: the weights "
         "themselves are symmetric (equivariance). In the decoys the kernels are not turned along.",
         text="""find {
-  unit line1, line2 where label ~ "light line"
-  unit curve1, curve2 where label ~ "curve"
-  line1 -> curve1 as kernel1
-  line2 -> curve2 as kernel2
-  where agreement(rotate(90)(kernel1), kernel2) > 0.99
+  unit line where label ~ "light line"
+  unit curve where label ~ "curve"
+  line -> curve as kernel
+  rotate(90)(line) -> rotate(90)(curve) as turned
+  where agreement(rotate(90)(kernel), turned) > 0.99
 }""",
-        reading="{line1} -> {curve1}, turned by 90 degrees: {line2} -> {curve2}",
+        reading="{line} -> {curve}, turned by 90 degrees: {rotate(90)(line)} -> {rotate(90)(curve)}",
         motif="equivariance",
-        names=({"line1": "a", "curve1": "b", "line2": "T(a)", "curve2": "T(b)"},),
+        names=({"line": "a", "curve": "b", "rotate(90)(line)": "T(a)", "rotate(90)(curve)": "T(b)"},),
         parameters={"T": "rotate(90)"},
         labels={"a": "light line", "b": "curve"},
+        networks=PROBED,
     ),
     Question(
         title="Dog heads",
@@ -96,23 +128,28 @@ QUESTIONS: tuple[Question, ...] = (
         "next layer of the other, and both meet in one unit that does not care where the dog looks (union over cases). "
         "In the decoys the left head does not inhibit the right head and neck.",
         text="""find {
-  unit fur1, fur2 where label ~ "fur"
-  fur1 +> head1 +> neck1 +> dog
-  fur2 +> head2 +> neck2 +> dog
-  fur1 -| head2; head1 -| neck2
-  fur2 -| head1; head2 -| neck1
+  unit fur where label ~ "fur"
+  fur +> head +> neck +> dog
+  flip(fur) +> flip(head) +> flip(neck) +> dog
+  fur -| flip(head); head -| flip(neck)
+  flip(fur) -| head; flip(head) -| neck
+  dog = flip(dog)
   every edge where share > 0.01
 }""",
-        reading="{fur1} +> {head1} +> {neck1} and {fur2} +> {head2} +> {neck2}, both +> {dog}",
+        reading="{fur} +> {head} +> {neck} and {flip(fur)} +> {flip(head)} +> {flip(neck)}, both +> {dog}",
         motif="union_over_cases",
-        names=(_ONE_SIDE | _OTHER_SIDE, _swapped(_ONE_SIDE | _OTHER_SIDE)),
+        names=(_cases("{}", "T({})"), _cases("T({})", "{}")),
         parameters={"T": "flip", "layers": 4},
+        networks=PROBED,
     ),
     Question(
         title="Cars",
         story="A car has windows above, wheels below and a body in between, and the detector's kernels say so: windows "
         "excite it above and inhibit it below, wheels the reverse. In the decoys the wheels are on the roof.",
         text="""find {
+  unit windows where label = "windows"
+  unit wheels where label = "wheel"
+  unit body where label = "body"
   unit car where label = "car"
   windows -> car as w where w.top > 0 and w.bottom < 0
   wheels -> car as h where h.top < 0 and h.bottom > 0
@@ -158,8 +195,8 @@ QUESTIONS: tuple[Question, ...] = (
 )
 
 
-def demo(address: str = DATABASE, progress: Progress | None = None) -> list[Tally]:
-    """Ingest the handwritten networks, put every question to each and compare with what was planted.
+def demo(address: str = DATABASE, progress: Progress | None = None) -> tuple[list[MapsFound], list[Tally]]:
+    """Ingest the handwritten networks, find their maps, put every question to them and compare with what was planted.
 
     Models of these names that are in the database are replaced.
 
@@ -170,12 +207,41 @@ def demo(address: str = DATABASE, progress: Progress | None = None) -> list[Tall
     """
     for model in handwritten.NETWORKS:
         ingest_model(model, db=address, replace=True, progress=progress)
+    for model in PROBED:
+        _measure(model, address, progress)
     with circuitdb.open(address) as database:
-        return [ask(database, question, model) for question in QUESTIONS for model in handwritten.NETWORKS]
+        maps = [maps_found(database, model) for model in PROBED]
+        return maps, [ask(database, question, model) for question in QUESTIONS for model in question.networks]
+
+
+def _measure(model: str, address: str, progress: Progress | None) -> None:
+    """Show a network some of the synthetic pictures and write what it does, and which maps that shows."""
+    source = load(model)
+    probes = load_probes(SYNTHETIC, input_side(source))
+    some = ProbeSet(f"one in {EVERY} of {SYNTHETIC}", probes.names[::EVERY], probes.pictures[::EVERY])
+    store = open_store(address)
+    try:
+        [layers] = [row["layers"] for row in store.models() if row["name"] == model]
+        store.write_responses(model, probe(source, layer_widths(layers), some, MAPS, progress=progress))
+    finally:
+        store.close()
+
+
+def maps_found(database: Database, model: str) -> MapsFound:
+    """Compare the maps of a network's labelled units with those that were planted."""
+    labels = _labels(model)
+    planted = {
+        (row.map, f"{model}/{row.source}"): f"{model}/{row.target}"
+        for row in handwritten.planted_maps(model)
+        if row.map in MAPS and f"{model}/{row.source}" in labels
+    }
+    units = dict.fromkeys(unit for _, unit in planted)
+    leads = {(row["map"], unit): row["target"] for unit in units for row in database.unit(unit).maps}
+    return MapsFound(model, len(planted), sum(leads.get(key) == target for key, target in planted.items()))
 
 
 def ask(database: Database, question: Question, model: str) -> Tally:
-    """Put one question to one network and compare what is found with what was planted."""
+    """Put one question to one network, compare what is found with what was planted, and tell what chance would give."""
     found = {_units_in_order(circuit.units): circuit.units for circuit in database.find(question.text, model=model)}
     planted = [
         {_units_in_order({name: _with_model(model, circuit.units[there]) for name, there in names.items()})
@@ -185,6 +251,9 @@ def ask(database: Database, question: Question, model: str) -> Tally:
     ]  # fmt: skip
     known = set().union(*planted)
     others, labels = found.keys() - known, _labels(model)
+    chance = None
+    if model == "handwritten":
+        chance = database.significance(question.text, model=model, samples=SAMPLES, seed=SEED).sentence
     return Tally(
         question=question.title,
         model=model,
@@ -193,6 +262,7 @@ def ask(database: Database, question: Question, model: str) -> Tally:
         others=len(others),
         by_chance=sum(not labels.keys() >= {unit for units in key for unit in units} for key in others),
         example=next((units for key, units in found.items() if key in known), None),
+        chance=None if chance is None else chance.replace("query", "this", 1),
     )
 
 
@@ -225,8 +295,16 @@ def _units_in_order(units: Units) -> tuple[tuple[str, ...], ...]:
     return tuple(_several(units[name]) for name in sorted(units))
 
 
-def tell(tallies: Sequence[Tally], address: str, console: Console) -> None:
+def tell(maps: Sequence[MapsFound], tallies: Sequence[Tally], address: str, console: Console) -> None:
     """Print the stories, what was found beside what was planted, and what to try next."""
+    console.print(Text("Maps", style="bold"))
+    console.print(
+        "Which unit is the mirrored or turned version of which is found from responses to synthetic pictures, of which "
+        "the networks see the original, its mirror image and itself turned by 90 degrees."
+    )
+    for row in maps:
+        console.print(f"{row.model}: {row.found} of {row.planted} planted maps found.", markup=False)
+    console.print()
     for question in QUESTIONS:
         console.print(Text(question.title, style="bold"))
         console.print(question.story)
@@ -243,6 +321,9 @@ def tell(tallies: Sequence[Tally], address: str, console: Console) -> None:
         example = next((tally for tally in asked if tally.example is not None), None)
         if example is not None and example.example is not None:
             console.print(f"\nThe strongest in {example.model}: {_read(question, example.example, example.model)}.")
+        chance = next((tally.chance for tally in asked if tally.chance is not None), None)
+        if chance is not None:
+            console.print(f"\nBy chance: {chance}", markup=False)
         console.print()
     real = [tally for tally in tallies if tally.model != DECOYS]
     decoys = [tally for tally in tallies if tally.model == DECOYS]
@@ -257,6 +338,8 @@ def tell(tallies: Sequence[Tally], address: str, console: Console) -> None:
         f"circuitdb ls handwritten --db {address}",
         f"circuitdb show handwritten/parts:3 --db {address}",
         f"circuitdb find 'find {{ a +> b -| c }} in handwritten limit 5' --db {address}",
+        "circuitdb motifs union_over_cases",
+        f"circuitdb test union_over_cases --model handwritten --db {address}",
         f"circuitdb explain 'find {{ a +> b -| c }}' --db {address}",
         "circuitdb ingest --help",
     ):
@@ -265,8 +348,7 @@ def tell(tallies: Sequence[Tally], address: str, console: Console) -> None:
 
 def _read(question: Question, units: Units, model: str) -> str:
     """An example in words, units by their labels."""
-    labels = _labels(model)
-    words = {
-        name: ", ".join(labels.get(key, key) for key in _several(there)) for name, there in units.items()
-    }  # fmt: skip
-    return question.reading.format(**words)
+    labels, words = _labels(model), question.reading
+    for name, there in units.items():
+        words = words.replace(f"{{{name}}}", ", ".join(labels.get(key, key) for key in _several(there)))
+    return words

@@ -24,6 +24,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["database"] == str(path)
+    for maps in said["maps"]:
+        assert maps["found"] >= 0.9 * maps["planted"] > 50, maps
     return path, said["questions"]
 
 
@@ -31,13 +33,14 @@ def test_every_question_finds_all_that_was_planted_and_no_decoy(
     database: tuple[Path, list[dict[str, object]]],
 ) -> None:
     _, tallies = database
-    assert len(tallies) == len(QUESTIONS) * len(handwritten.NETWORKS)
+    assert len(tallies) == sum(len(question.networks) for question in QUESTIONS)
     for tally in tallies:
         assert tally["planted"] > 0, tally
         assert tally["found"] == (0 if tally["model"] == "handwritten_decoys" else tally["planted"]), tally
         assert tally["others"] == tally["by_chance"], tally
         if tally["model"] == "handwritten":
             assert tally["others"] == 0, tally
+            assert "p = 0.025" in str(tally["chance"]) or tally["question"] == "A car among dogs", tally
 
 
 def test_the_stored_edges_are_those_of_the_weights(database: tuple[Path, list[dict[str, object]]]) -> None:
@@ -77,8 +80,9 @@ def test_the_demonstration_can_be_run_again_and_tells_its_stories_in_words(
 ) -> None:
     path, _ = database
     monkeypatch.setattr("ingest.demo.QUESTIONS", QUESTIONS[1:3])
+    monkeypatch.setattr("ingest.demo.SAMPLES", 3)
     result = CliRunner().invoke(build_app(), ["demo", "--db", str(path)], env={"COLUMNS": "100"})
     assert result.exit_code == 0, result.output
-    assert "4 of 4 planted circuits were found, and 0 of 2 decoys were taken for circuits." in result.stdout
+    assert "3 of 3 planted circuits were found, and 0 of 2 decoys were taken for circuits." in result.stdout
     assert "fur 135° +> dog head facing left" in result.stdout
     assert str(path) in result.stdout.replace("\n", "")
