@@ -119,7 +119,7 @@ def measure(
         plain[place] = sums[place].add(rows, some)
 
     def compare(m: MapName, plain: Mapping[int, Tensor], place: int, rows: Tensor) -> None:
-        scores[m][place].add(plain[place], rows - sums[place].pivot, alignments[m][place])
+        scores[m][place].add(plain[place], rows, sums[place].pivot, alignments[m][place])
 
     for some in batches:
         pictures = resized(probes.pictures[some], size)
@@ -303,9 +303,9 @@ class _ScoreSums:
         self._sums = torch.zeros(2, width, dtype=torch.float64)
         self._squares = torch.zeros(2, width, dtype=torch.float64)
 
-    def add(self, plain: Tensor, moved: Tensor, alignment: Alignment) -> None:
-        """Count in the responses [picture, cell, unit] to pictures and to what the map makes of them."""
-        one, other = alignment.of_sources(plain), alignment.of_targets(moved)
+    def add(self, plain: Tensor, moved: Tensor, pivot: Tensor, alignment: Alignment) -> None:
+        """Count in the responses [picture, cell, unit] to pictures, less the pivot, and to what a map makes of them."""
+        one, other = alignment.of_sources(plain), alignment.of_targets(moved) - pivot
         self._count += len(one)
         self._product += _product(one, other)
         for place, rows in enumerate((one, other)):

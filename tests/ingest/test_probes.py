@@ -245,7 +245,7 @@ def on_common_grid(network: nn.Module, probes: ProbeSet) -> list[np.ndarray]:
 
 
 def test_signatures_tell_correlations_of_one_model_and_of_two_with_an_error_below_003() -> None:
-    probes = synthetic(48)
+    probes = synthetic(32)
     networks = [two_layers(seed) for seed in (0, 1)]
     exact = np.concatenate([units for network in networks for units in on_common_grid(network, probes)])
     told = np.concatenate([quantised(layer.sketches) for n in networks for layer in responding(probes, n)])
@@ -256,7 +256,7 @@ def test_signatures_tell_correlations_of_one_model_and_of_two_with_an_error_belo
 
 
 def test_half_of_the_pictures_is_a_part_of_the_signature() -> None:
-    probes, network = synthetic(48), two_layers()
+    probes, network = noise(32, 20), two_layers()
     half = ProbeSet("half", probes.names[::2], probes.pictures[::2])
     [whole, _], [part, _] = (responding(some, network) for some in (probes, half))
     shift = whole.sketches[:, ::2] - part.sketches
