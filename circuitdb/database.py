@@ -354,7 +354,7 @@ class Database:
         probes_sha256: str | None = None,
         untrained: Sequence[str] = (),
         best: int = 3,
-        samples: int = 3,
+        samples: int = 2,
         seed: int = 0,
         soft_groups: bool = False,
         progress: Progress | None = None,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from circuitdb.universality.signatures import Floats, Whole
 
 NEARLY_ONE = np.float32(0.9999)
+Bins = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,30 @@ class Best:
         return scores
 
 
-def relative_to_layer(correlations: Floats) -> Floats:
-    """Correlations of a unit with a layer, measured by how far they are spread.
+def mean_squares(correlations: Floats) -> Floats:
+    """For every unit the mean square of its correlations [unit, other unit] with a layer.
 
-    The spread is their root mean square, which is the standard deviation of the unit's correlation with a random
-    direction of the layer; both go through Fisher's z, arctanh, which makes the ratios of narrow and wide layers alike.
+    Its root is the standard deviation of the unit's correlation with a random direction of the layer.
     """
-    squares = np.einsum("uv,uv->u", correlations, correlations) / correlations.shape[1]
+    squares: Floats = np.einsum("uv,uv->u", correlations, correlations) / np.float32(correlations.shape[1])
+    return squares
+
+
+def relative(correlations: Floats, squares: Floats) -> Floats:
+    """Correlations [unit, other unit] measured by a spread, whose square every unit has.
+
+    Both go through Fisher's z, arctanh, which makes the ratios in narrow and in wide layers alike.
+    """
     spread = np.arctanh(np.sqrt(np.clip(squares, 0, NEARLY_ONE)))
     ratio = np.arctanh(np.clip(correlations, -NEARLY_ONE, NEARLY_ONE))
     ratio /= np.where(spread > 0, spread, 1).astype(np.float32)[:, None]
-    relative: Floats = ratio
-    return relative
+    ratios: Floats = ratio
+    return ratios
 
 
-def keep_best(kept: tuple[Floats, Whole, Floats, Floats], block: tuple[Floats, Floats, Floats], start: int) -> None:
+def keep_best(kept: tuple[Floats, Whole, Floats, Bins], block: tuple[Floats, Floats, Bins], start: int) -> None:
     """Let the best matches of a block take their places among those kept, in place, the best first."""
-    matched, places, scored, relative = kept
+    matched, places, scored, bins = kept
     new, width = block[0], min(matched.shape[1], block[0].shape[1])
     top = np.argpartition(-new, width - 1, axis=1)[:, :width]
     joined = np.concatenate([matched, np.take_along_axis(new, top, axis=1)], axis=1)
@@ -75,7 +83,7 @@ def keep_best(kept: tuple[Floats, Whole, Floats, Floats], block: tuple[Floats, F
     for old, fresh in (
         (places, (start + top).astype(np.int64)),
         (scored, np.take_along_axis(block[1], top, axis=1)),
-        (relative, np.take_along_axis(block[2], top, axis=1)),
+        (bins, np.take_along_axis(block[2], top, axis=1)),
     ):
         old[:] = np.take_along_axis(np.concatenate([old, fresh], axis=1), order, axis=1)
     matched[:] = np.take_along_axis(joined, order, axis=1)

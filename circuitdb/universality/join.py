@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from circuitdb.backends.base import Progress
 from circuitdb.errors import InputError
-from circuitdb.universality.candidates import Best, Candidates, Partner, keep_best, relative_to_layer
+from circuitdb.universality.candidates import Best, Candidates, Partner, keep_best, mean_squares, relative
 from circuitdb.universality.chance import Discoveries, Tail, deranged, mixed
 from circuitdb.universality.matching import Group, one_to_one, soft_group
 from circuitdb.universality.signatures import Floats, Layer, Signatures, Whole
@@ -126,7 +126,7 @@ def join(
     *,
     allowed: Allowed | None = None,
     best: int = 3,
-    samples: int = 3,
+    samples: int = 2,
     seed: int = 0,
     untrained: Sequence[Signatures] = (),
     groups: Sequence[object] | None = None,
@@ -161,9 +161,10 @@ def join(
     -------
     The join. For a pair of units p is the largest of the chances that the nulls give, each pooled over all pairs and
     samples as (1 + null pairs as high) / (1 + null pairs): that units at shuffled pictures correlate as much; that a
-    unit and a random direction of B's layer do, and that a unit and one of an untrained copy of the layer do, these
-    two measured by the spread of the unit's correlations with that layer. q is Benjamini and Hochberg's over
-    all pairs joined. Correlations are those of the scored half.
+    unit and a random direction of B's layer do; and that a unit and one of an untrained copy of the layer do. Heights
+    are measured by the spread of the unit's correlations with the layer's units: of those at shuffled pictures in the
+    first case, of its own in the others. q is Benjamini and Hochberg's over all pairs joined. Correlations are those of
+    the scored half.
 
     Raises
     ------
@@ -227,27 +228,19 @@ class _Run:
         self.groups = names.astype(np.int64)
         self.random = np.random.default_rng((seed, 1))
         self.one, self.two = _Side.of(a, self.halves), _Side.of(b, self.halves)
-        self.raw = Tail(-1.0, 1.0)
-        self.relative = {name: Tail(-_LARGEST_Z, _LARGEST_Z) for name in (MIXED, UNTRAINED)}
+        self.tails = {name: Tail(-_LARGEST_Z, _LARGEST_Z) for name in (SHUFFLED, MIXED, UNTRAINED)}
+        self.shuffled_squares = np.zeros((len(self.one.units), len(b.layers)), dtype=np.float32)
         self.tell: Callable[[str, int, int], None] = progress or (lambda stage, done, total: None)
 
     def joined(self, samples: int, untrained: Sequence[Signatures], soft_groups: bool) -> Joined:
         nulls = {
-            SHUFFLED: self._null(SHUFFLED, samples, self._shuffled, lambda scored: self.raw.add(scored)),
-            MIXED: self._null(MIXED, samples, self._mixed, lambda scored: self._count_relative(MIXED, scored)),
+            SHUFFLED: self._null(SHUFFLED, samples, self._shuffled),
+            MIXED: self._null(MIXED, samples, self._mixed),
         }
         if untrained:
             copies = iter([_Side.of(copy, self.halves) for copy in untrained])
-            nulls[UNTRAINED] = self._null(
-                UNTRAINED,
-                len(untrained),
-                lambda: next(copies),
-                lambda scored: self._count_relative(UNTRAINED, scored),
-            )
+            nulls[UNTRAINED] = self._null(UNTRAINED, len(untrained), lambda: next(copies))
         return self._observed(nulls, soft_groups)
-
-    def _count_relative(self, null: str, scored: Floats) -> None:
-        self.relative[null].add(relative_to_layer(scored))
 
     def _shuffled(self) -> _Side:
         halves = tuple(
@@ -270,7 +263,7 @@ class _Run:
                 rows = [half[own] @ others[there].T for half, others in zip(self.one.halves, other.halves, strict=True)]
                 yield _Block(layer, int(column), rows[0], rows[1])
 
-    def _null(self, name: str, samples: int, draw: Callable[[], _Side], count: Callable[[Floats], None]) -> Null:
+    def _null(self, name: str, samples: int, draw: Callable[[], _Side]) -> Null:
         best = np.zeros(len(self.one.units), dtype=np.float32)
         by_layer = np.zeros(self.allowed.shape, dtype=np.float32)
         share = np.float32(1 / samples)
@@ -280,7 +273,10 @@ class _Run:
                 found = Best(own.stop - own.start)
                 for block in self._blocks(layer, other):
                     by_layer[layer, block.other] += share * found.add(block.matched, block.scored).mean()
-                    count(block.scored)
+                    squares = mean_squares(block.scored)
+                    self.tails[name].add(relative(block.scored, squares))
+                    if name == SHUFFLED:
+                        self.shuffled_squares[own, block.other] += share * squares
                 best[own] += share * found.scored
             self.tell(name, sample + 1, samples)
         return Null(name, samples, self._spread(best), self._where_joined(by_layer))
@@ -290,36 +286,36 @@ class _Run:
         sources, targets = len(one.units), len(two.units)
         places = np.full((sources, CANDIDATES + self.best), -1, dtype=np.int64)
         matched = np.full(places.shape, -np.inf, dtype=np.float32)
-        scored, relative = np.zeros(places.shape, dtype=np.float32), np.zeros(places.shape, dtype=np.float32)
+        scored, kept_bins = np.zeros(places.shape, dtype=np.float32), np.zeros(places.shape, dtype=np.int16)
         best, size = np.zeros(sources, dtype=np.float32), np.zeros(sources, dtype=np.float32)
         by_layer, by_size = np.zeros(self.allowed.shape, np.float32), np.zeros(self.allowed.shape, np.float32)
         back, back_matched = np.full(targets, -1, dtype=np.int64), np.full(targets, -np.inf, dtype=np.float32)
-        discoveries, tested, same = Discoveries(), 0, 0
-        raw_bins = Discoveries.bin_of(self.raw.p())
-        relative_bins = np.max(
-            [Discoveries.bin_of(self.relative[name].p()) for name in nulls if name != SHUFFLED], axis=0
-        )
-        spread = self.relative[MIXED]
+        discoveries, tested, same, looked_for = Discoveries(), 0, 0, 0
+        bins_of = {name: Discoveries.bin_of(self.tails[name].p()) for name in nulls}
+        by_units = np.max([bins_of[name] for name in nulls if name != SHUFFLED], axis=0)
 
-        def chances(correlations: Floats, z: Floats) -> npt.NDArray[np.int16]:
+        def chances(block: _Block) -> npt.NDArray[np.int16]:
             """The bins of the largest of the p-values."""
+            squares = self.shuffled_squares[one.layers[block.layer], block.other]
+            by_pictures = bins_of[SHUFFLED][self.tails[SHUFFLED].bin_of(relative(block.scored, squares))]
+            own_squares = mean_squares(block.scored)
             bins: npt.NDArray[np.int16]
-            bins = np.maximum(raw_bins[self.raw.bin_of(correlations)], relative_bins[spread.bin_of(z)])
+            bins = np.maximum(by_pictures, by_units[self.tails[MIXED].bin_of(relative(block.scored, own_squares))])
             return bins
 
         for layer, own in enumerate(one.layers):
             found, sized, swapped = (Best(own.stop - own.start) for _ in range(3))
             for block in self._blocks(layer, two):
                 there = two.layers[block.other]
-                z = relative_to_layer(block.scored)
-                discoveries.add(chances(block.scored, z))
-                tested += z.size
+                bins = chances(block)
+                discoveries.add(bins)
+                tested += bins.size
                 by_layer[layer, block.other] = found.add(block.matched, block.scored, there.start).mean()
                 by_size[layer, block.other] = sized.add(np.abs(block.matched), np.abs(block.scored)).mean()
                 swapped.add(block.scored, block.matched, there.start)
                 keep_best(
-                    (matched[own], places[own], scored[own], relative[own]),
-                    (block.matched, block.scored, z),
+                    (matched[own], places[own], scored[own], kept_bins[own]),
+                    (block.matched, block.scored, bins),
                     there.start,
                 )
                 first = block.matched.argmax(axis=0)
@@ -328,9 +324,10 @@ class _Run:
                 back[there.start + better] = own.start + first[better]
                 back_matched[there.start + better] = highest[better]
             best[own], size[own] = found.scored, sized.scored
-            same += int((found.place == swapped.place).sum())
+            same += int(((found.place == swapped.place) & (found.place >= 0)).sum())
+            looked_for += int((found.place >= 0).sum())
             self.tell("comparing units", layer + 1, len(one.layers))
-        q = discoveries.q(chances(scored, relative))
+        q = discoveries.q(kept_bins)
         rows = Candidates(places, matched, scored, q, back, one_to_one(places, matched, targets))
         chance = np.max([null.best[one.units] for null in nulls.values()], axis=0)
         ceiling, itself, another = self._ceiling()
@@ -344,7 +341,7 @@ class _Run:
             self._where_joined(by_layer),
             self._where_joined(by_size),
             nulls,
-            same / max(sources, 1),
+            same / max(looked_for, 1),
             ceiling,
             itself,
             another,
@@ -356,10 +353,11 @@ class _Run:
     def _ceiling(self) -> tuple[float, float, float]:
         """A with itself: mean of the best, part of the units that find themselves, mean of the best other unit."""
         one = self.one
-        total, itself, another = 0.0, 0, 0.0
-        for own in one.layers:
-            if own.start == own.stop:
+        count, total, itself, another = 0, 0.0, 0, 0.0
+        for layer, own in enumerate(one.layers):
+            if own.start == own.stop or not self.allowed[layer].any():
                 continue
+            count += own.stop - own.start
             here = np.arange(own.stop - own.start)
             blocks = [half[own] @ half.T for half in one.halves]
             found = blocks[0].argmax(axis=1)
@@ -367,8 +365,7 @@ class _Run:
             itself += int((found == own.start + here).sum())
             blocks[0][here, own.start + here] = -np.inf
             another += float(blocks[1][here, blocks[0].argmax(axis=1)].sum())
-        count = max(len(one.units), 1)
-        return total / count, itself / count, another / count
+        return total / max(count, 1), itself / max(count, 1), another / max(count, 1)
 
     def _groups(self, places: Whole, matched: Floats) -> list[Group]:
         one, two = self.one, self.two
@@ -386,9 +383,11 @@ class _Run:
         return found
 
     def _spread(self, values: Floats) -> Floats:
-        """Values of A's answering units as values of all its units, NaN for the silent ones."""
+        """Values of A's answering units as values of all its units, NaN for the silent and those not joined."""
         spread = np.full(self.a.units, np.nan, dtype=np.float32)
-        spread[self.one.units] = values
+        for layer, own in enumerate(self.one.layers):
+            if self.allowed[layer].any():
+                spread[self.one.units[own]] = values[own]
         return spread
 
     def _where_joined(self, values: Floats) -> Floats:
