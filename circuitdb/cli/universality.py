@@ -53,7 +53,7 @@ def join(
     ] = None,
     both: Annotated[bool, typer.Option("--both", help="Join B with A as well.")] = False,
     best: Annotated[int, typer.Option("--best", min=1, help="How many analogues a unit gets.")] = 3,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 3,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 2,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the halves and the nulls.")] = 0,
     groups: Annotated[
         bool, typer.Option("--groups", help="Look for units of B that share a role too (in JSON).")
