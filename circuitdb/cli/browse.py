@@ -176,6 +176,9 @@ def show(
                 console = output.console()
                 _print_unit(console, found)
                 _print_edges(console, database, "strongest inputs", "source", inputs)
+                for row in (row for row in found.analogues if row["rank"] == 1):
+                    its_inputs = database.unit(row["target"]).inputs(top)
+                    _print_edges(console, database, f"strongest inputs of {row['target']}", "source", its_inputs)
                 _print_edges(console, database, "strongest outputs", "target", outputs)
 
 
@@ -203,10 +206,18 @@ def _print_unit(console: Console, unit: Unit) -> None:
     for row in unit.families:
         console.print(_family(row), markup=False)
     for row in unit.analogues:
-        console.print(f"analogue {row['target']}, score {plain(row['score'])}", markup=False)
+        console.print(_analogue(row), markup=False)
     if found := unit.examples():
         places = (f"{row['picture']} ({row['y']:.0f}, {row['x']:.0f}) {plain(row['value'])}" for row in found)
         console.print(f"strongest at (y, x) of the probes: {'; '.join(places)}", markup=False)
+
+
+def _analogue(row: Row) -> str:
+    from circuitdb.cli.output import plain
+
+    said = {"excess": "above chance by", "q": "q"}
+    figures = "".join(f", {words} {plain(row[name])}" for name, words in said.items() if row.get(name) is not None)
+    return f"analogue {row['target']}, score {plain(row['score'])}{figures}{', mutual' if row.get('mutual') else ''}"
 
 
 def _family(row: Row) -> str:
@@ -230,7 +241,7 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
 
     console.print()
     if not edges:
-        console.print(f"no {heading.split()[-1]}", style="bold")
+        console.print(heading.replace("strongest", "no"), style="bold")
         return
     console.print(heading, style="bold")
     drawings = []
