@@ -80,7 +80,7 @@ def read_units(connection: Connection, keys: Sequence[str]) -> list[Row]:
 
 def read_layer_units(connection: Connection, model: str, layer: str) -> list[Row]:
     """The units of a layer by index, as `read_units` gives them."""
-    text = f"MATCH (u:Unit {{model: $model, layer: $layer}}) RETURN {_UNIT} ORDER BY u.position"
+    text = f"MATCH (u:Unit {{model: $model, layer: $layer}}) RETURN {_UNIT} AS unit ORDER BY u.position"
     return [_unit_row(row[0]) for row in connection.read(text, {"model": model, "layer": layer})]
 
 
