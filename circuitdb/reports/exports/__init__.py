@@ -14,7 +14,6 @@ from circuitdb.errors import InputError
 from circuitdb.reports.exports.csv_form import csv_form
 from circuitdb.reports.exports.cypher import cypher_form
 from circuitdb.reports.exports.dot import dot_form
-from circuitdb.reports.exports.files import whole_file, whole_folder
 from circuitdb.reports.exports.gexf import gexf_form
 from circuitdb.reports.exports.graphml import models_graphml, subgraph_graphml
 from circuitdb.reports.exports.json_form import json_form
@@ -22,6 +21,7 @@ from circuitdb.reports.exports.neuronpedia import neuronpedia_form
 from circuitdb.reports.exports.npz import write_npz
 from circuitdb.reports.exports.parquet import write_models, write_subgraph
 from circuitdb.reports.exports.subgraph import Subgraph, subgraph_of
+from circuitdb.reports.files import whole_file, whole_folder
 from circuitdb.transfer import canonical
 
 if TYPE_CHECKING:

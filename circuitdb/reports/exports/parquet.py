@@ -20,8 +20,8 @@ from circuitdb.backends.base import Analogues, ModelGraph
 from circuitdb.backends.columns import ARROW_TYPES
 from circuitdb.graph import Record, properties
 from circuitdb.reports.exchange.rows import VERSION
-from circuitdb.reports.exports.files import MARK
 from circuitdb.reports.exports.subgraph import Row, Subgraph, json_text
+from circuitdb.reports.files import MARK
 
 _ROWS_AT_ONCE = 131_072
 _TEXT = pa.string()
