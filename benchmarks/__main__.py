@@ -16,7 +16,7 @@ from benchmarks.measuring import apart
 from benchmarks.searches import INCEPTIONV1, RANDOM, Search
 from benchmarks.table import Row, Section, print_table
 
-SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted")
+SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted", "signatures")
 
 
 def main() -> None:
@@ -48,6 +48,7 @@ class Benchmarks:
             "dotmotif": self._dotmotif,
             "growth": self._growth,
             "planted": self._planted,
+            "signatures": self._signatures,
         }
         sections = []
         for name, make in makers.items():
@@ -119,6 +120,15 @@ class Benchmarks:
         from benchmarks import planted
 
         return list(planted.sections(circuits=50))
+
+    def _signatures(self) -> list[Section]:
+        from benchmarks import signatures
+
+        title = "Errors of correlations told by signatures, 64 units a layer"
+        weights, pictures = (graphs.data_file(name) for name in (graphs.WEIGHTS, graphs.PHOTOGRAPHS))
+        if weights is None or pictures is None:
+            return [Section(title, (_no_weights(),))]
+        return [Section(title, tuple(signatures.rows(weights.parent, pictures)))]
 
     def _questions(self) -> list[tuple[str, str, Search]]:
         questions = [(self._random(), graphs.MODEL, search) for search in RANDOM]

@@ -21,13 +21,14 @@ from circuitdb.graph import Record, properties
 
 LAYERS = 12
 MODEL = "random"
-WEIGHTS = "bvlc_googlenet_inceptionv1.safetensors"
+WEIGHTS = "models/bvlc_googlenet_inceptionv1.safetensors"
+PHOTOGRAPHS = "images/kodak24_png.tar"
 
 
 def data_file(name: str) -> Path | None:
-    """A file of weights, if the data folder has it (CIRCUITDB_DATA, or ../shared/data)."""
+    """A file of the data folder, if it is there (CIRCUITDB_DATA, or ../shared/data)."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("CIRCUITDB_DATA", default)) / "models" / name
+    path = Path(os.environ.get("CIRCUITDB_DATA", default)) / name
     return path if path.exists() else None
 
 

@@ -106,15 +106,23 @@ def known_preprocessing(source: Source) -> Preprocessing:
     return preprocessing
 
 
-def _steps(
-    source: Source, preprocessing: Preprocessing, layers: Mapping[str, int], named: Sequence[str] | None
-) -> list[Step]:
-    """The steps whose units are the graph's, by a trace over two pictures at the size that probes will have."""
+def feature_steps(source: Source, preprocessing: Preprocessing, named: Sequence[str] | None = None) -> dict[str, Step]:
+    """The steps whose responses are the feature layers', by name, in order of depth.
+
+    They are those of a trace over two pictures at the size that probes will have.
+    """
     shape = (2, source.example.shape[1], *preprocessing.size)
     traced = trace(source.loaded.network, torch.randn(shape, generator=torch.Generator().manual_seed(0)))
     steps = linearise(traced)
     reading = find_layers(traced, steps, named, source.layer_names)
-    by_name = {layer.name: steps[layer.step] for layer in reading.layers}
+    return {layer.name: steps[layer.step] for layer in reading.layers}
+
+
+def _steps(
+    source: Source, preprocessing: Preprocessing, layers: Mapping[str, int], named: Sequence[str] | None
+) -> list[Step]:
+    """The steps whose units are the graph's."""
+    by_name = feature_steps(source, preprocessing, named)
     wrong = next((name for name, width in layers.items() if name not in by_name or by_name[name].width != width), None)
     if wrong is not None:
         raise InputError(

@@ -22,7 +22,7 @@ from circuitdb.errors import InputError
 from circuitdb.pattern.maps import MapName
 from ingest.preprocessing import Preprocessing
 from ingest.probes import Pictures, ProbeSet
-from ingest.signatures import GRID, count_sketch, places
+from ingest.signatures import GRID, NUMBERS, count_sketch, parts
 from ingest.steps import Step
 from ingest.tracing import Node, follow
 from ingest.transforms import Alignment, align, fixed_point, transformed
@@ -83,6 +83,7 @@ def measure(
     maps: Sequence[MapName] = (),
     *,
     batch: int | None = None,
+    numbers: int = NUMBERS,
     progress: Progress | None = None,
 ) -> Measured:
     """Run the network over the probes, once as they are and once under each map.
@@ -95,6 +96,8 @@ def measure(
     batch
         Pictures at a time; as many as fit into a bounded memory where it is None. The result does not depend on it,
         but for rounding.
+    numbers
+        How many numbers a picture's responses are sketched into.
     progress
         Is told how many runs over a batch are done.
 
@@ -107,7 +110,7 @@ def measure(
     size = preprocessing.size
     _check(maps, preprocessing)
     fixed = fixed_point(layers, size)
-    sums = [_LayerSums(step, size, len(probes.names)) for step in layers]
+    sums = [_LayerSums(step, size, len(probes.names), numbers) for step in layers]
     inverse_of = _inverses(maps)
     run = [m for m in maps if m not in inverse_of]
     alignments = {m: [align(step, m.element, fixed, size) for step in layers] for m in run}
@@ -231,15 +234,16 @@ class _LayerSums:
     Sums are taken about `pivot`, each unit's mean over the first batch, so that no digits are lost to a large mean.
     """
 
-    def __init__(self, step: Step, size: tuple[int, int], pictures: int) -> None:
+    def __init__(self, step: Step, size: tuple[int, int], pictures: int, numbers: int) -> None:
         self.step = step
         self.pivot = torch.empty(0)
-        at_places = places(step, size)
-        self._sketch = torch.from_numpy((count_sketch() @ at_places).astype(np.float32))
-        self._constant = torch.from_numpy(count_sketch().sum(1).astype(np.float32))
-        self._over_places = torch.from_numpy((at_places.sum(0) / GRID**2).astype(np.float32))
+        at_parts = parts(step, size)
+        sketch = count_sketch(numbers)
+        self._sketch = torch.from_numpy((sketch @ at_parts).astype(np.float32))
+        self._constant = torch.from_numpy(sketch.sum(1).astype(np.float32))
+        self._over_parts = torch.from_numpy((at_parts.sum(0) / GRID**2).astype(np.float32))
         self._count = 0
-        self._sum, self._squares, self._place_mean = (torch.zeros(step.width, dtype=torch.float64) for _ in range(3))
+        self._sum, self._squares, self._part_mean = (torch.zeros(step.width, dtype=torch.float64) for _ in range(3))
         self._silent = torch.zeros(step.width, dtype=torch.int64)
         self._strongest = np.empty((step.width, pictures), np.float32)
         self._cells = np.empty((step.width, pictures), np.int32)
@@ -258,7 +262,7 @@ class _LayerSums:
         self._sum += centred.sum((0, 1))
         self._squares += centred.square().sum((0, 1))
         self._count += rows.shape[0] * rows.shape[1]
-        self._place_mean += (self._over_places @ centred).sum(0)
+        self._part_mean += (self._over_parts @ centred).sum(0)
         self._sketches[:, pictures] = (self._sketch @ centred).permute(2, 0, 1).numpy()
         return centred
 
@@ -266,8 +270,8 @@ class _LayerSums:
         """What came of all batches."""
         mean = self._sum / self._count
         variance = (self._squares / self._count - mean.square()).clamp_min(0)
-        place_mean = (self._place_mean / self._sketches.shape[1]).float()
-        sketches = self._sketches - (place_mean[:, None] * self._constant).numpy()[:, None, :]
+        part_mean = (self._part_mean / self._sketches.shape[1]).float()
+        sketches = self._sketches - (part_mean[:, None] * self._constant).numpy()[:, None, :]
         changing = _changes(variance, mean + self.pivot)
         sketches[~changing.numpy()] = 0
         return LayerResponses(

@@ -1,9 +1,9 @@
 """Signatures: a unit's responses to a probe set in few numbers, so that correlations of units come from them alone.
 
-In: a layer's responses, centred, batch by batch. Out: int8 [unit, picture, number]. Every layer is looked at on one
-grid of places of the picture, so that layers and models of different resolution can be compared; each picture's
-numbers are a count sketch of its places (Charikar et al. 2002), the same for all pictures, layers and models. The
-correlation of two units over pictures and places is about the cosine of their signatures, also over a part of the
+In: a layer's responses, centred, batch by batch. Out: int8 [unit, picture, number]. Every layer is averaged over one
+grid of parts of the picture, so that layers and models of different resolution can be compared; each picture's
+numbers are a count sketch of its parts (Charikar et al. 2002), the same for all pictures, layers and models. The
+correlation of two units over pictures and parts is about the cosine of their signatures, also over some of the
 pictures and with pictures exchanged.
 """
 
@@ -16,41 +16,49 @@ from ingest.steps import Axis, Pair, Step
 
 Reals = npt.NDArray[np.float64]
 
-GRID = 28
-"""Places along each side of the picture."""
+GRID = 14
+"""Parts along each side of the picture."""
 
-NUMBERS = 32
-"""Numbers that a picture's places are sketched into: docs/probes.md shows the error for others."""
+NUMBERS = 72
+"""Numbers that a picture's parts are sketched into: docs/probes.md shows the error for others."""
 
 SEED = 5
 
 
-def places(step: Step, size: Pair) -> Reals:
-    """[place, cell]: the response at each place of the grid, bilinear between cells, by those of a layer.
+def parts(step: Step, size: Pair) -> Reals:
+    """[part, cell]: the mean response over each part of the picture, by the responses of a layer's cells.
 
-    The places are the middles of 28 by 28 equal parts of the picture. Outside the outermost cells' centres the nearest
-    cells' responses go on.
+    The parts are 14 by 14 equal rectangles of the picture of `size` pixels. The response at a pixel is bilinear between
+    cells; outside the outermost cells' centres the nearest cells' responses go on.
     """
     along_y, along_x = _along(step.y, step.cells[0], size[0]), _along(step.x, step.cells[1], size[1])
     return np.asarray(np.einsum("pi,qj->pqij", along_y, along_x).reshape(GRID * GRID, -1))
 
 
 def _along(axis: Axis, cells: int, side: int) -> Reals:
-    pixels = (np.arange(GRID) + 0.5) * side / GRID - 0.5
-    at = (pixels - axis.centre) / axis.stride if axis.stride else np.zeros(GRID)
+    pixels = np.arange(side)
+    at = (pixels - axis.centre) / axis.stride if axis.stride else np.zeros(side)
     at = np.clip(at, 0, cells - 1)
     low = np.minimum(np.floor(at).astype(int), max(cells - 2, 0))
-    weights = np.zeros((GRID, cells))
-    weights[np.arange(GRID), low] = 1 - (at - low)
+    weights = np.zeros((side, cells))
+    weights[pixels, low] = 1 - (at - low)
     if cells > 1:
-        weights[np.arange(GRID), low + 1] = at - low
-    return weights
+        weights[pixels, low + 1] = at - low
+    return _means(side) @ weights
+
+
+def _means(side: int) -> Reals:
+    """[part, pixel]: how much of each part a pixel fills; pixels between two parts count in both."""
+    edges = np.arange(GRID + 1) * side / GRID
+    pixels = np.arange(side)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.asarray(overlap.clip(0) * GRID / side)
 
 
 def count_sketch(numbers: int = NUMBERS, seed: int = SEED) -> Reals:
-    """[number, place]: each place counts towards one number, with sign 1 or -1, both at random; else 0.
+    """[number, part]: each part counts towards one number, with sign 1 or -1, both at random; else 0.
 
-    All numbers have as many places, but for one more or less.
+    All numbers have as many parts, but for one more or less.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(GRID * GRID)

@@ -19,7 +19,7 @@ from ingest.examples import example_table
 from ingest.preprocessing import Preprocessing
 from ingest.probes import SIDE, ProbeSet, load_probes
 from ingest.responses import LayerResponses, as_input, measure, resized
-from ingest.signatures import GRID, cosines, places, quantised
+from ingest.signatures import GRID, cosines, parts, quantised
 from ingest.stimuli import synthetic
 
 
@@ -221,26 +221,29 @@ def test_a_unit_that_never_answers_has_no_examples_and_an_empty_signature() -> N
     assert not quantised(layers[0].sketches)[1].any()
 
 
-def test_places_are_those_of_bilinear_interpolation_in_picture_coordinates() -> None:
-    network = two_layers()
-    step = steps_of(network, 56)[0]
-    rows = torch.randn(28 * 28, 1, generator=torch.Generator().manual_seed(1))
-    found = places(step, (56, 56)) @ rows.double().numpy()
-    image = rows.view(1, 1, 28, 28).double()
-    at = ((torch.arange(GRID, dtype=torch.float64) + 0.5) * 2 - 0.5) / 2  # in cells: cell i lies at pixel 2·i
-    grid = torch.stack(torch.meshgrid(2 * (at + 0.5) / 28 - 1, 2 * (at + 0.5) / 28 - 1, indexing="ij")[::-1], -1)
-    expected = functional.grid_sample(image, grid[None], padding_mode="border", align_corners=False)
+@pytest.mark.parametrize("side", [56, 50])
+def test_parts_are_means_of_the_picture_interpolated_between_cells(side: int) -> None:
+    step = steps_of(two_layers(), side)[0]
+    cells = side // 2
+    rows = torch.randn(cells * cells, 1, generator=torch.Generator().manual_seed(1))
+    found = parts(step, (side, side)) @ rows.double().numpy()
+    finely = (torch.arange(side * GRID, dtype=torch.float64) + 0.5) / GRID  # GRID points in every pixel
+    at = 2 * (finely.floor() / 2 + 0.5) / cells - 1  # cell i is centred on pixel 2·i
+    grid = torch.stack(torch.meshgrid(at, at, indexing="ij")[::-1], -1)
+    image = rows.view(1, 1, cells, cells).double()
+    pixels = functional.grid_sample(image, grid[None], padding_mode="border", align_corners=False)
+    expected = functional.avg_pool2d(pixels, side)
     assert found[:, 0] == pytest.approx(expected.numpy().ravel(), abs=1e-6)
 
 
 def on_common_grid(network: nn.Module, probes: ProbeSet) -> list[np.ndarray]:
-    """[unit, picture · place] of each layer: what signatures stand for, exactly."""
+    """[unit, picture · part] of each layer: what signatures stand for, exactly."""
     x = torch.from_numpy(probes.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     made = []
     for depth, step in enumerate(steps_of(network, probes.side), 1):
         with torch.no_grad():
             responses = network[: 2 * depth](x.clone()).flatten(2).numpy()
-        made.append((responses @ places(step, (probes.side,) * 2).T).transpose(1, 0, 2).reshape(step.width, -1))
+        made.append((responses @ parts(step, (probes.side,) * 2).T).transpose(1, 0, 2).reshape(step.width, -1))
     return made
 
 
