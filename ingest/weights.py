@@ -198,7 +198,8 @@ def fit(
     Raises
     ------
     InputError
-        If a shape or a kind of number is wrong, if no tensor fits, or if names are missing or left over and `partial` is false.
+        If a shape or a kind of number is wrong, if no tensor fits, or if names are missing or left over and `partial`
+        is false.
     """
     in_file = file_names or {}
     wanted = network.state_dict()
@@ -213,8 +214,8 @@ def fit(
             )
         if name in tensors and wanted[name].is_floating_point() and not tensors[name].is_floating_point():
             raise InputError(
-                f"{in_file.get(name, name)!r} in {origin} holds {_kind(tensors[name])} numbers, not floating-point ones; "
-                "give the weights as they were before they were converted"
+                f"{in_file.get(name, name)!r} in {origin} holds {_kind(tensors[name])} numbers, not floating-point "
+                "ones; give the weights as they were before they were converted"
             )
     nothing_fits = len(missing) == len(needed)
     if nothing_fits or ((missing or unexpected) and not partial):
