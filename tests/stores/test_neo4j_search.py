@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 
 from circuitdb.backends.base import Limits
+from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j import search
+from circuitdb.backends.neo4j.emitter import Frame
+from circuitdb.backends.neo4j.expressions import Parameters
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.errors import CircuitdbError
 from circuitdb.pattern.compile import compile_query
@@ -58,6 +61,26 @@ def test_no_golden_query_needs_a_cartesian_product_an_all_nodes_scan_or_old_synt
         assert not forbidden, (path.name, compiled.text)
         notes = [status for status in summary.gql_status_objects if status.is_notification]
         assert not notes, (path.name, compiled.text, [note.status_description for note in notes])
+
+
+def _matches(part: object, depth: int = 0) -> Iterator[tuple[c.Match, int]]:
+    """Every MATCH within a part of a query, and how deep in subqueries it lies."""
+    if isinstance(part, c.Match):
+        yield part, depth
+    inside = part if isinstance(part, tuple) else vars(part).values() if hasattr(part, "__dict__") else ()
+    for inner in inside:
+        yield from _matches(inner, depth + isinstance(part, c.Subquery))
+
+
+def test_no_match_has_subqueries_in_subqueries_among_its_conditions() -> None:
+    """Else the server plans these anew for every order of the match's relationships: minutes where blocks nest."""
+    deepest = 0
+    for path in GOLDEN:
+        frame = Frame(None, Parameters(), _query(path).body).build()
+        for match, depth in _matches(frame.matches()):
+            assert all(inner < 2 for _, inner in _matches(match.where)), (path.name, c.render(c.Query((match,))))
+            deepest = max(deepest, depth)
+    assert deepest >= 3
 
 
 def test_a_search_stops_on_the_server_when_its_time_is_up(two_models: Neo4jStore) -> None:

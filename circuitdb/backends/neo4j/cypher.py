@@ -194,13 +194,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Projection:
-    """`WITH` or `RETURN` with columns, order and limit."""
+    """`WITH` or `RETURN` with columns, order and limit; for `WITH` also all columns so far and a condition."""
 
     keyword: Literal["WITH", "RETURN"]
     columns: tuple[Column, ...]
     distinct: bool = False
     order: tuple[Order, ...] = ()
     limit: Expression | None = None
+    where: Expression | None = None
+    everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,16 +260,19 @@ def _clause(clause: Match | Projection | CallSubquery, indent: int) -> list[str]
         case CallSubquery(imports=imports, query=query):
             return [f"CALL ({', '.join(map(_name, imports))}) {{", *render(query, 2).split("\n"), "}"]
         case Projection():
-            columns = ", ".join(
+            columns = ["*"] if clause.everything else []
+            columns += [
                 _name(c.name) if c.value == Variable(c.name) else f"{_text(c.value)} AS {_name(c.name)}"
                 for c in clause.columns
-            )
-            lines = [f"{clause.keyword} {'DISTINCT ' if clause.distinct else ''}{columns}"]
+            ]
+            lines = [f"{clause.keyword} {'DISTINCT ' if clause.distinct else ''}{', '.join(columns)}"]
             if clause.order:
                 keys = (_text(o.value) + (" DESC" if o.descending else "") for o in clause.order)
                 lines.append("ORDER BY " + ", ".join(keys))
             if clause.limit is not None:
                 lines.append(f"LIMIT {_text(clause.limit)}")
+            if clause.where is not None:
+                lines += f"WHERE {_conjuncts(clause.where)}".split("\n")
             return lines
 
 

@@ -94,8 +94,10 @@ class Frame(Expressions):
             self.where.append(self._before(first, second))
         for first, second in differences(self.body, self.bodies_around(), known):
             self.where.append(c.Operation("<>", (self.unit(first), self.unit(second))))
+        said = {condition for body in self.bodies_around() for condition in body.conditions}
         for condition in self.body.conditions:
-            self._add_condition(condition)
+            if condition not in said:
+                self._add_condition(condition)
         for absent in self.body.absent:
             self.where.append(c.Prefix("NOT", self.fulfilled(absent)))
         for counted in self.body.counted:
@@ -106,13 +108,22 @@ class Frame(Expressions):
             self.where.append(self._excluded(exclusion))
         return self
 
-    def matches(self) -> tuple[c.Match | c.CallSubquery, ...]:
-        """The MATCH of the body; parts that nothing joins are matched one after the other."""
+    def matches(self) -> tuple[c.Match | c.CallSubquery | c.Projection, ...]:
+        """The MATCH of the body; parts that nothing joins are matched one after the other.
+
+        Subqueries in subqueries follow as columns of their own: among the conditions of a MATCH the server would plan
+        them anew for every order of its relationships, which takes minutes for three levels.
+        """
         parts = self._parts()
-        where = c.conjunction(_flat(self.where))
+        conditions = _flat(self.where)
+        deep = [condition for condition in conditions if _depth(condition) > 1] if parts else []
+        where = c.conjunction(condition for condition in conditions if condition not in deep)
+        columns = tuple(c.Column(condition, self.new("holds")) for condition in deep)
+        kept = c.conjunction(c.Variable(column.name) for column in columns)
+        later = (c.Projection("WITH", columns, where=kept, everything=True),) if deep else ()
         if len(parts) <= 1:
-            return tuple(c.Match(paths, where) for paths in parts)
-        clauses: list[c.Match | c.CallSubquery] = [c.Match(parts[0])]
+            return (*(c.Match(paths, where) for paths in parts), *later)
+        clauses: list[c.Match | c.CallSubquery | c.Projection] = [c.Match(parts[0])]
         bound = list(dict.fromkeys((*self._outer_variables(), *_variables(parts[0]))))
         for i, paths in enumerate(parts[1:], 2):
             own = [name for name in _variables(paths) if name not in bound]
@@ -120,7 +131,7 @@ class Frame(Expressions):
             columns = tuple(c.Column(c.Variable(name), name) for name in own)
             clauses.append(c.CallSubquery(tuple(bound), c.Query((inner, c.Projection("RETURN", columns)))))
             bound += own
-        return tuple(clauses)
+        return (*clauses, *later)
 
     def _outer_variables(self) -> list[str]:
         frame, names = self.around, []
@@ -174,7 +185,7 @@ class Frame(Expressions):
             names = names_in(part)
             own = [self._relationships.get(n) or self._units.get(n) for n in names]
             resolved = self.condition(part)
-            if len(own) == 1 and own[0] is not None and not _has_subquery(resolved):
+            if len(own) == 1 and own[0] is not None and _depth(resolved) == 0:
                 self._inside[own[0]].append(resolved)
             else:
                 self.where.append(resolved)
@@ -299,7 +310,15 @@ class Frame(Expressions):
         return self._quantity(counted.quantity, self.how_many(counted), counted.count)
 
     def _choice(self, choice: p.Choice) -> c.Expression:
-        return self._quantity(choice.quantity, number_true([self.fulfilled(b) for b in choice.bodies]), choice.count)
+        held = tuple(self.fulfilled(body) for body in choice.bodies)
+        match choice.quantity, choice.count:
+            case "at least", 0:
+                return c.Constant(True)
+            case "at least", 1:
+                return c.Operation("OR", held)
+            case "exactly" | "at most", 0:
+                return c.Prefix("NOT", c.Operation("OR", held))
+        return self._quantity(choice.quantity, number_true(held), choice.count)
 
     def _quantity(self, quantity: p.Quantity, number: c.Expression, count: float) -> c.Expression:
         operator = {"at least": ">=", "exactly": "=", "at most": "<="}[quantity]
@@ -334,9 +353,10 @@ def _flat(conditions: Sequence[c.Expression]) -> list[c.Expression]:
     return parts
 
 
-def _has_subquery(expression: object) -> bool:
+def _depth(expression: object) -> int:
+    """How deep subqueries lie in one another in an expression."""
     if isinstance(expression, c.Subquery):
-        return True
+        return 1 + _depth(expression.query)
     if isinstance(expression, tuple):
-        return any(map(_has_subquery, expression))
-    return any(map(_has_subquery, vars(expression).values())) if hasattr(expression, "__dict__") else False
+        return max(map(_depth, expression), default=0)
+    return max(map(_depth, vars(expression).values()), default=0) if hasattr(expression, "__dict__") else 0

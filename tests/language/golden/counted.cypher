@@ -1,8 +1,9 @@
 MATCH (hub:Unit WHERE hub.layer = $p1)
-WHERE COUNT { MATCH (source:Unit)-[e:EXCITES WHERE e.rank_in <= $p2]->(hub) RETURN DISTINCT source } > COUNT { MATCH (rival:Unit)-[e_2:INHIBITS]->(hub), (rival)-[e_3:EXCITES|INHIBITS]->(target:Unit) WHERE target <> hub AND (NOT (EXISTS { MATCH (rival)-[e_4:EXCITES]->(target) })) RETURN DISTINCT rival }
-  AND COUNT { MATCH (source_2:Unit)-[e_5:EXCITES WHERE e_5.rank_in <= $p2]->(hub) RETURN DISTINCT source_2 } >= $p3
-  AND COUNT { MATCH (rival_2:Unit)-[e_6:INHIBITS]->(hub), (rival_2)-[e_7:EXCITES|INHIBITS]->(target_2:Unit) WHERE target_2 <> hub AND (NOT (EXISTS { MATCH (rival_2)-[e_8:EXCITES]->(target_2) })) RETURN DISTINCT rival_2 } <= $p4
+WHERE COUNT { MATCH (source_2:Unit)-[e_5:EXCITES WHERE e_5.rank_in <= $p2]->(hub) RETURN DISTINCT source_2 } >= $p3
   AND (NOT (EXISTS { MATCH (hub)-[e_9:EXCITES|INHIBITS WHERE e_9.share > $p5]->(heir:Unit) }))
+WITH *, COUNT { MATCH (source:Unit)-[e:EXCITES WHERE e.rank_in <= $p2]->(hub) RETURN DISTINCT source } > COUNT { MATCH (rival:Unit)-[e_2:INHIBITS]->(hub), (rival)-[e_3:EXCITES|INHIBITS]->(target:Unit) WHERE target <> hub AND (NOT (EXISTS { MATCH (rival)-[e_4:EXCITES]->(target) })) RETURN DISTINCT rival } AS holds, COUNT { MATCH (rival_2:Unit)-[e_6:INHIBITS]->(hub), (rival_2)-[e_7:EXCITES|INHIBITS]->(target_2:Unit) WHERE target_2 <> hub AND (NOT (EXISTS { MATCH (rival_2)-[e_8:EXCITES]->(target_2) })) RETURN DISTINCT rival_2 } <= $p4 AS holds_2
+WHERE holds
+  AND holds_2
 WITH hub, CASE WHEN ($p6 + toFloat(COUNT { MATCH (rival_3:Unit)-[e_11:INHIBITS]->(hub), (rival_3)-[e_12:EXCITES|INHIBITS]->(target_3:Unit) WHERE target_3 <> hub AND (NOT (EXISTS { MATCH (rival_3)-[e_13:EXCITES]->(target_3) })) RETURN DISTINCT rival_3 })) = 0 THEN null ELSE toFloat(COUNT { MATCH (source_3:Unit)-[e_10:EXCITES WHERE e_10.rank_in <= $p2]->(hub) RETURN DISTINCT source_3 }) / ($p6 + toFloat(COUNT { MATCH (rival_3:Unit)-[e_11:INHIBITS]->(hub), (rival_3)-[e_12:EXCITES|INHIBITS]->(target_3:Unit) WHERE target_3 <> hub AND (NOT (EXISTS { MATCH (rival_3)-[e_13:EXCITES]->(target_3) })) RETURN DISTINCT rival_3 })) END AS score
 ORDER BY score IS NULL, score DESC, hub.model, hub.position
 LIMIT $p7
