@@ -183,7 +183,7 @@ def _random(build: Callable[[], nn.Module], seed: int) -> Loaded:
 def _as_made(network: nn.Module, weights: str) -> Loaded:
     """A network with the weights that it was made with."""
     tensors = network.state_dict()
-    check_numbers(tensors, weights)
+    check_numbers(tensors, "the network")
     return Loaded(network.eval(), weights, sha256_of_tensors(tensors))
 
 
@@ -306,7 +306,7 @@ def _load_from_factory(model: str, weights: str | None, seed: int, partial: bool
         except Exception as error:
             raise InputError(f"{model} failed with {type(error).__name__}: {error}") from error
         if not isinstance(network, nn.Module):
-            raise InputError(f"{model} returned a {type(network).__name__}, not a torch.nn.Module")
+            raise InputError(f"{model} returned no torch.nn.Module but a value of type {type(network).__name__}")
         return network.cpu().float()
 
     if weights == RANDOM:

@@ -166,6 +166,12 @@ def broken():
     raise KeyError("width")
 
 
+def infinite():
+    network = nn.Conv2d(1, 3, 1)
+    nn.init.constant_(network.weight, float("inf"))
+    return network
+
+
 def nothing():
     return 3
 
@@ -214,10 +220,11 @@ def test_a_factory_takes_weights_from_a_file(factory: Path) -> None:
     ("model", "message"),
     [
         ("my_networks:broken", "my_networks:broken failed with KeyError: 'width'"),
-        ("my_networks:nothing", "returned a int, not a torch.nn.Module"),
+        ("my_networks:infinite", "weight in the network holds 3 NaN or infinite values of 3"),
+        ("my_networks:nothing", "returned no torch.nn.Module but a value of type int"),
         ("my_networks:smal", "has no function 'smal'; nearest: small"),
         ("no_such_module:small", "cannot import 'no_such_module'"),
-        ("my_networks:zero_width", "0.weight in as my_networks:zero_width returns them is empty"),
+        ("my_networks:zero_width", "0.weight in the network is empty"),
     ],
 )
 def test_a_factory_that_does_not_work_is_answered_in_one_sentence(model: str, message: str) -> None:
