@@ -64,7 +64,7 @@ def main() -> None:
         models = options.model or [row["name"] for row in database.models() if row.get("probes")]
         motifs = options.motif or WITH_MAPS + BY_WEIGHTS
         findings = [found(database, motif, model, options.samples) for model in models for motif in motifs]
-        print("\n".join([*counts(findings, models), "", *chances(findings), "", *strongest(findings)]))
+        print("\n".join([*table(findings, models), "", *strongest(findings)]))
         if options.drawings:
             draw(findings, options.drawings)
 
@@ -81,39 +81,42 @@ def found(database: Database, motif: str, model: str, samples: int) -> Finding:
     return Finding(motif, model, count, chance, circuits)
 
 
-def counts(findings: Iterable[Finding], models: Sequence[str]) -> Iterator[str]:
-    """A row a motif, a column a model."""
-    by_motif: dict[str, dict[str, int]] = {}
+def table(findings: Iterable[Finding], models: Sequence[str]) -> Iterator[str]:
+    """A row a motif, a column a model: the number found / mean ± standard deviation by chance, and p where it is
+    not the least that the samples can give."""
+    by_motif: dict[str, dict[str, Finding]] = {}
     for finding in findings:
-        by_motif.setdefault(finding.motif, {})[finding.model] = finding.count
+        by_motif.setdefault(finding.motif, {})[finding.model] = finding
     yield f"| motif | {' | '.join(models)} |"
     yield f"|---|{'---|' * len(models)}"
     for motif, row in by_motif.items():
-        yield f"| `{motif}` | {' | '.join(f'{row[model]:,}' for model in models)} |"
+        yield f"| `{motif}` | {' | '.join(_cell(row[model]) for model in models)} |"
 
 
-def chances(findings: Iterable[Finding]) -> Iterator[str]:
-    """A row for everything that was compared with chance."""
-    yield "| motif | model | found | by chance | z | p |"
-    yield "|---|---|---|---|---|---|"
-    for finding in sorted(findings, key=lambda finding: (WITH_MAPS + BY_WEIGHTS).index(finding.motif)):
-        chance = finding.chance
-        if chance is not None:
-            z = "–" if chance.z is None else f"{chance.z:,.1f}"
-            by_chance = f"{chance.null_mean:,.4g} ± {chance.null_sd:,.2g}"
-            row = (f"`{finding.motif}`", finding.model, f"{chance.observed:,}", by_chance, z, f"{chance.p:.3f}")
-            yield f"| {' | '.join(row)} |"
+def _cell(finding: Finding) -> str:
+    chance = finding.chance
+    if chance is None:
+        return f"{finding.count:,}"
+    if all(count == finding.count for count in chance.counts):
+        return f"{finding.count:,} / the same"
+    least = 1 / (1 + chance.samples)
+    note = "" if chance.p <= least else ", fewer" if chance.p_fewer <= least else f", p {chance.p:.2g}"
+    return f"{finding.count:,} / {_short(chance.null_mean)} ± {_short(chance.null_sd)}{note}"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 9.95 else f"{number:.1f}"
 
 
 def strongest(findings: Iterable[Finding]) -> Iterator[str]:
     """A line a circuit, with its units."""
     for finding in findings:
         for circuit in finding.strongest:
-            units = ", ".join(f"{name} {_short(key)}" for name, key in circuit.units.items())
+            units = ", ".join(f"{name} {_indices(key)}" for name, key in circuit.units.items())
             yield f"- `{finding.motif}` {finding.model} {circuit.score:.3g}: {units}"
 
 
-def _short(keys: str | Sequence[str]) -> str:
+def _indices(keys: str | Sequence[str]) -> str:
     several = [keys] if isinstance(keys, str) else list(keys)
     return " ".join(key.partition("/")[2] for key in several)
 
