@@ -20,13 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from circuitdb.errors import InputError
+from circuitdb.graph import RANDOM
 from ingest.architectures import inceptionv1, resnetv2
 from ingest.calibration import calibrate
 from ingest.preprocessing import Preprocessing
 from ingest.weights import Weights, check_numbers, fit, leave_out, read_weights, sha256_of_tensors
-
-RANDOM = "random"
-"""What `weights` says for a random start."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,8 @@ def load(model: str, weights: str | None = None, *, seed: int = 0, partial: bool
         `inceptionv1`, `resnetv2_50`, a handwritten network, a torchvision classification network, or
         `package.module:factory`.
     weights
-        A safetensors, .pth or .pt file; `random`; or the name of torchvision's own weights, which are downloaded.
-        None: the network's own, where it has some.
+        A safetensors, .pth or .pt file; `random`, which is calibrated (see `ingest.calibration`); or the name of
+        torchvision's own weights, which are downloaded. None: the network's own, where it has some.
     seed
         For `random`.
     partial
