@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.universality.join import UNTRAINED, join
 from circuitdb.universality.signatures import read_signatures
@@ -165,6 +166,29 @@ def test_untrained_copies_are_taken_by_themselves_and_their_lack_is_told(
     refused = command("join", "second", "first", "--untrained", "second_untrained", db=db)
     assert refused.code == 2
     assert "second_untrained is no copy of first" in refused.err
+
+
+def test_a_new_model_is_joined_without_touching_the_others_and_takes_its_joins_along(
+    address: str, tmp_path: Path
+) -> None:
+    db = str(tmp_path / "copy.duckdb")
+    Path(db).write_bytes(Path(address).read_bytes())
+    with circuitdb.open(db) as database:
+        database.join("first", "second", untrained=())
+        before = database.analogues(["first", "second"])
+        ingest_model("two_networks:first", weights="random", db=db, name="third", probes="synthetic", maps=())
+        for a, b in (("third", "first"), ("second", "third")):
+            database.join(a, b, untrained=())
+        everything = ["first", "second", "third"]
+        assert [(one.source, one.target) for one in database.analogues(everything)] == [
+            ("first", "second"),
+            ("second", "third"),
+            ("third", "first"),
+        ]
+        assert database.analogues(["first", "second"]) == before
+        database.delete("third")
+        assert database.analogues(["first", "second"]) == before
+        assert {row["name"] for row in database.models()} == {"first", "second"}
 
 
 def test_a_copy_with_a_head_that_the_model_lacks_is_a_copy_still() -> None:
