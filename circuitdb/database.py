@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from circuitdb.statistics.significance import NullName, Significance
     from circuitdb.statistics.weights_and_maps import WeightsAndMaps
     from circuitdb.universality.join import Joined
+    from circuitdb.universality.signatures import Reader
     from circuitdb.universality.table import Universality
 
 DEFAULT_ROWS = 1000
@@ -352,7 +353,8 @@ class Database:
         *,
         layers: str | None = None,
         probes_sha256: str | None = None,
-        untrained: Sequence[str] = (),
+        untrained: Sequence[str] | None = None,
+        read: Reader | None = None,
         best: int = 3,
         samples: int = 2,
         seed: int = 0,
@@ -368,7 +370,10 @@ class Database:
         probes_sha256
             The probes that both must have seen; the beginning is enough.
         untrained
-            Models that are untrained copies of B: a third null.
+            Models that are untrained copies of B, a third null; None: those of B's architecture with random weights
+            that saw the same probes.
+        read
+            `ingest.exact.reader(…)`, to run the networks again; None: stored signatures.
         best
             How many analogues a unit gets.
         samples, seed
@@ -382,15 +387,18 @@ class Database:
             If a model or layer is not there, a model was not probed, or they saw different probes.
         """
         from circuitdb.universality.joining import join_models
+        from circuitdb.universality.signatures import read_signatures
 
-        names = [self.model(name)["name"] for name in (a, b, *untrained)]
+        for name in (a, b, *(untrained or ())):
+            self.model(name)
         return join_models(
             self._store,
-            names[0],
-            names[1],
+            a,
+            b,
             layers=layers,
             probes_sha256=probes_sha256,
-            untrained=names[2:],
+            untrained=untrained,
+            read=read or read_signatures,
             best=best,
             samples=samples,
             seed=seed,

@@ -5,7 +5,7 @@ torch and what comes with it are imported when the command runs, not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,8 @@ from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, Form
 from circuitdb.errors import CircuitdbError
 
 if TYPE_CHECKING:
+    from circuitdb.backends.base import Progress
+    from circuitdb.universality.signatures import Reader
     from ingest.pipeline import Summary
 
 _EXTRA = ("torch", "torchvision", "safetensors")
@@ -166,6 +168,13 @@ def probe(
 
 def _split(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",")]
+
+
+def exact_reader(probes: str, weights: Sequence[str], progress: Progress | None) -> Reader:
+    """What `join --exact` reads instead of stored signatures."""
+    with _extra():
+        from ingest.exact import reader
+    return reader(probes, weights, progress)
 
 
 def demo(
