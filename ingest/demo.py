@@ -209,7 +209,7 @@ def demo(address: str = DATABASE, progress: Progress | None = None) -> tuple[lis
         ingest_model(model, db=address, replace=True, progress=progress)
     for model in PROBED:
         _measure(model, address, progress)
-    with circuitdb.open(address) as database:
+    with circuitdb.open(address) as database, database.session():
         maps = [maps_found(database, model) for model in PROBED]
         return maps, [ask(database, question, model) for question in QUESTIONS for model in question.networks]
 

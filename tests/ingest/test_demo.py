@@ -80,6 +80,7 @@ def test_the_demonstration_can_be_run_again_and_tells_its_stories_in_words(
 ) -> None:
     path, _ = database
     monkeypatch.setattr("ingest.demo.QUESTIONS", QUESTIONS[1:3])
+    monkeypatch.setattr("ingest.demo.MAPS", ("flip",))
     monkeypatch.setattr("ingest.demo.SAMPLES", 3)
     result = CliRunner().invoke(build_app(), ["demo", "--db", str(path)], env={"COLUMNS": "100"})
     assert result.exit_code == 0, result.output
