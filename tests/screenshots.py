@@ -25,6 +25,7 @@ def photograph(page: Path, picture: Path, *, width: int, height: int, at: str, d
     """Write a picture of a page as it is shown."""
     with started() as browser:
         browser.open(page.resolve(), width=width, height=height, dark=dark, after=at)
+        browser.devtools("Emulation.setScrollbarsHidden", {"hidden": True})
         time.sleep(_SETTLED)
         png = base64.b64decode(browser.devtools("Page.captureScreenshot", {"format": "png"})["data"])
     with Image.open(io.BytesIO(png)) as image:

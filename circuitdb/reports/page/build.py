@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -231,7 +232,8 @@ def chance_told(significance: Significance | None) -> dict[str, Any] | None:
     from markupsafe import Markup
 
     drawing = draw_null(significance.observed, significance.counts, title="Circuits found and what chance gives")
-    return {**significance.to_dict(), "drawing": Markup(drawing.svg)}
+    sentence = re.sub("^query ", "The query ", significance.sentence)
+    return {**significance.to_dict(), "sentence": sentence, "drawing": Markup(drawing.svg)}
 
 
 def _family_matrices(key: str, reader: Reader) -> list[Any]:

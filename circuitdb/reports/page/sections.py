@@ -15,6 +15,7 @@ from circuitdb.reports.page.build import chance_told, filled, models_told, told
 
 if TYPE_CHECKING:
     from circuitdb.circuits import Circuit, Circuits, Reader
+    from circuitdb.reports.drawing import Drawing
     from circuitdb.statistics.significance import Significance
 
 
@@ -36,14 +37,15 @@ class Table:
 class Section:
     """A section of a page.
 
-    text: paragraphs. groups: circuits to draw, those of a group side by side. asked: the search that found them, told
-    in words and as text. significance: how many circuits chance gives.
+    text: paragraphs. groups: circuits to draw, those of a group side by side. drawings: others, below them. asked: the
+    search that found the circuits, told in words and as text. significance: how many circuits chance gives.
     """
 
     title: str
     text: Sequence[str] = ()
     tables: Sequence[Table] = ()
     groups: Sequence[Sequence[Circuit]] = ()
+    drawings: Sequence[Drawing] = ()
     asked: Circuits | None = None
     significance: Significance | None = field(default=None, repr=False)
 
@@ -97,6 +99,8 @@ def sections_page(
 
 def _shown(section: Section, first: int) -> dict[str, Any]:
     """A section as the template takes it; its circuits are those of the page from `first` on."""
+    from markupsafe import Markup
+
     groups = []
     for group in section.groups:
         groups.append(list(range(first, first + len(group))))
@@ -106,6 +110,7 @@ def _shown(section: Section, first: int) -> dict[str, Any]:
         "text": section.text,
         "tables": section.tables,
         "groups": groups,
+        "drawings": [{"title": drawing.title, "svg": Markup(drawing.svg)} for drawing in section.drawings],
         "asked": None if section.asked is None else told(section.asked)[0],
         "chance": chance_told(section.significance),
     }

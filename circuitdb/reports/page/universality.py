@@ -100,8 +100,8 @@ def universality_page(
         command += ["--samples", str(found.samples), "--seed", str(seed), "--db", database.address, "-o", out]
         return sections_page(
             f"What {_listed(models)} share",
-            f"Units of {_listed(models)} that answer to pictures alike, and circuits of the motif {found.motif} that "
-            "come back between them, beside what chance gives.",
+            f"Units of {_listed(models)} that answer to pictures alike, and circuits that come back between them, "
+            "beside what chance gives.",
             sections,
             database,
             models=models,
@@ -157,8 +157,9 @@ def _recurring(found: Universality) -> Table:
             row += [f"{null['expected']:.1f}{spread}{of}", null["p"]]
         rows.append(row)
     nulls = list(found.rows()[0]["nulls"])
+    motif = "the query" if found.motif == "query" else found.motif
     return Table(
-        f"Circuits of {found.motif} and chance, mean ± sd of {found.samples} samples",
+        f"Circuits of {motif} and chance, mean ± sd of {found.samples} samples",
         [*heads, *(head for null in nulls for head in (null, "p"))],
         rows,
     )
