@@ -515,17 +515,24 @@ class Database:
         return correspondence_graph(correspondence_table(self._store, names))
 
     def write_correspondences(self, file: str | Path, models: Sequence[str] | None = None) -> int:
-        """Write the analogues between models to a Parquet file, and return how many there are."""
+        """Write the analogues between models to a Parquet file, and return how many there are.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        CircuitdbError
+            If the file cannot be written.
+        """
         import pyarrow.parquet as pq
 
+        from circuitdb.reports.files import whole_file
         from circuitdb.universality.correspondence import correspondence_table
 
         names = [row["name"] for row in self.models()] if models is None else [self.model(n)["name"] for n in models]
         table = correspondence_table(self._store, names)
-        try:
-            pq.write_table(table, file)
-        except OSError as error:
-            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+        with whole_file(Path(file)) as unfinished:
+            pq.write_table(table, unfinished)
         return int(table.num_rows)
 
     def explain(
