@@ -25,7 +25,7 @@ demo: $(READY) ## Ingest the handwritten networks, search them and show what was
 test: $(READY) ## Run all tests, those of Neo4j and of a browser where these can be had
 	@$(BIN)/python tests/neo4j_server.py fetch || echo "The tests that need Neo4j will be skipped."
 	@$(BIN)/python tests/browser.py fetch || echo "The tests that need a browser will be skipped."
-	$(BIN)/python -m pytest --durations=15
+	$(BIN)/python -m pytest -n logical --durations=15
 
 agree: $(READY) ## Compare the stores with the oracle on N random queries (N=1000)
 	$(BIN)/python -m tests.agree $(N)

@@ -19,6 +19,39 @@ from circuitdb.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+NEO4J = "neo4j"
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+
+if IS_WORKER:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # A core for each worker, so torch takes no more.
+
+
+def share(nodeid: str) -> str:
+    """What stays together in one worker of pytest-xdist: all tests of Neo4j, which share a server, or else a file."""
+    return NEO4J if NEO4J in nodeid.lower() else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out shares, in the order in which the tests were collected."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByShare(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return share(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByShare(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of Neo4j, the largest share, first where there are several workers."""
+    for item in items:
+        if "neo4j_address" in getattr(item, "fixturenames", ()) and share(item.nodeid) != NEO4J:
+            raise pytest.UsageError(f"{item.nodeid} asks for a Neo4j server; let its name say {NEO4J}")
+    if IS_WORKER:
+        items.sort(key=lambda item: share(item.nodeid) != NEO4J)
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:

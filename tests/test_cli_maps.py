@@ -159,7 +159,7 @@ def test_ls_names_the_probes(command: Command, database: str) -> None:
     assert "sparsity" in command("ls", "toy/L0", db=database).out
 
 
-def test_a_server_without_matrices_compares_kernels_and_says_so(neo4j_address: str) -> None:
+def test_neo4j_has_no_matrices_so_kernels_are_compared_and_that_is_said(neo4j_address: str) -> None:
     with closing(Connection(neo4j_address)) as connection:
         connection.write(("MATCH (n) DETACH DELETE n", {}))
     graph = commuting_graph()

@@ -261,7 +261,7 @@ def test_push_says_what_arrived_changed(source: Path, tmp_path: Path, loses: str
     assert not isinstance(caught.value, InputError)
 
 
-def test_models_go_to_a_server_and_come_back_unchanged(
+def test_models_go_to_neo4j_and_come_back_unchanged(
     command: Command, source: Path, neo4j_address: str, tmp_path: Path
 ) -> None:
     with closing(Connection(neo4j_address)) as connection:

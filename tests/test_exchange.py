@@ -50,7 +50,7 @@ DESIGN: Document = {
 """The document of the design, as other tools would write it."""
 
 
-@pytest.fixture(params=["duckdb", pytest.param("neo4j", marks=pytest.mark.xdist_group("neo4j"))])
+@pytest.fixture(params=["duckdb", "neo4j"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of each kind."""
     if request.param == "duckdb":
@@ -188,7 +188,7 @@ def test_a_graph_is_read_as_it_was_planted() -> None:
     assert_same_graph(toy_graph(), graph)
 
 
-def test_both_stores_write_the_same_document(neo4j_address: str, tmp_path: Path) -> None:
+def test_duckdb_and_neo4j_write_the_same_document(neo4j_address: str, tmp_path: Path) -> None:
     with closing(Connection(neo4j_address)) as connection:
         connection.write(("MATCH (n) DETACH DELETE n", {}))
     texts = []

@@ -168,7 +168,7 @@ def test_more_than_half_of_the_queries_find_something(answers: dict[str, Found])
     assert sum(bool(found.matches) for found in answers.values()) > len(NAMES) / 2
 
 
-def test_both_stores_answer_the_queries_alike(answers: dict[str, Found], neo4j_address: str) -> None:
+def test_duckdb_and_neo4j_answer_the_queries_alike(answers: dict[str, Found], neo4j_address: str) -> None:
     store = Neo4jStore(neo4j_address)
     try:
         for graph in zoo():

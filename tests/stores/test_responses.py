@@ -235,7 +235,7 @@ def test_push_notices_other_responses(duckdb_store: DuckDBStore, tmp_path: Path)
     assert_same_graph(with_responses(graph, responses), other.read("toy"))
 
 
-def test_a_server_that_fails_on_the_way_leaves_what_was(
+def test_a_neo4j_that_fails_on_the_way_leaves_what_was(
     neo4j_store: Neo4jStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from circuitdb.backends.neo4j import responses as module
