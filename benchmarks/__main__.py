@@ -16,7 +16,7 @@ from benchmarks.measuring import apart
 from benchmarks.searches import INCEPTIONV1, RANDOM, Search
 from benchmarks.table import Row, Section, print_table
 
-SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted", "signatures")
+SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted", "signatures", "zoo")
 
 
 def main() -> None:
@@ -49,6 +49,7 @@ class Benchmarks:
             "growth": self._growth,
             "planted": self._planted,
             "signatures": self._signatures,
+            "zoo": self._zoo,
         }
         sections = []
         for name, make in makers.items():
@@ -129,6 +130,15 @@ class Benchmarks:
         if weights is None or pictures is None:
             return [Section(title, (_no_weights(),))]
         return [Section(title, tuple(signatures.rows(weights.parent, pictures)))]
+
+    def _zoo(self) -> list[Section]:
+        from benchmarks import zoo
+
+        title = "Ten models in one file, probed on photographs, and their joins"
+        weights, pictures = (graphs.data_file(name) for name in (graphs.WEIGHTS, graphs.PHOTOGRAPHS))
+        if weights is None or pictures is None:
+            return [Section(title, (_no_weights(),))]
+        return [Section(title, tuple(zoo.rows(weights.parent, pictures, self._folder)))]
 
     def _questions(self) -> list[tuple[str, str, Search]]:
         questions = [(self._random(), graphs.MODEL, search) for search in RANDOM]

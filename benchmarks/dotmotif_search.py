@@ -15,7 +15,7 @@ from benchmarks.searches import Search, chain, crossed, two_hops
 from benchmarks.table import Row, faster
 from circuitdb.database import Database
 
-MOST_SECONDS = 300.0
+MOST_SECONDS = 60.0
 SEARCHES = {"two hops": two_hops, "cross-inhibition": crossed, "four-hop chain": chain}
 Question = tuple[str, str, Search]
 

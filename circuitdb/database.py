@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from circuitdb.statistics.significance import NullName, Significance
     from circuitdb.statistics.weights_and_maps import WeightsAndMaps
     from circuitdb.universality.join import Joined
+    from circuitdb.universality.signatures import Reader
     from circuitdb.universality.table import Universality
 
 DEFAULT_ROWS = 1000
@@ -352,7 +353,8 @@ class Database:
         *,
         layers: str | None = None,
         probes_sha256: str | None = None,
-        untrained: Sequence[str] = (),
+        untrained: Sequence[str] | None = None,
+        read: Reader | None = None,
         best: int = 3,
         samples: int = 2,
         seed: int = 0,
@@ -368,7 +370,10 @@ class Database:
         probes_sha256
             The probes that both must have seen; the beginning is enough.
         untrained
-            Models that are untrained copies of B: a third null.
+            Models that are untrained copies of B, a third null; None: those of B's architecture with random weights
+            that saw the same probes.
+        read
+            `ingest.exact.reader(…)`, to run the networks again; None: stored signatures.
         best
             How many analogues a unit gets.
         samples, seed
@@ -382,15 +387,18 @@ class Database:
             If a model or layer is not there, a model was not probed, or they saw different probes.
         """
         from circuitdb.universality.joining import join_models
+        from circuitdb.universality.signatures import read_signatures
 
-        names = [self.model(name)["name"] for name in (a, b, *untrained)]
+        for name in (a, b, *(untrained or ())):
+            self.model(name)
         return join_models(
             self._store,
-            names[0],
-            names[1],
+            a,
+            b,
             layers=layers,
             probes_sha256=probes_sha256,
-            untrained=names[2:],
+            untrained=untrained,
+            read=read or read_signatures,
             best=best,
             samples=samples,
             seed=seed,
@@ -507,17 +515,24 @@ class Database:
         return correspondence_graph(correspondence_table(self._store, names))
 
     def write_correspondences(self, file: str | Path, models: Sequence[str] | None = None) -> int:
-        """Write the analogues between models to a Parquet file, and return how many there are."""
+        """Write the analogues between models to a Parquet file, and return how many there are.
+
+        Raises
+        ------
+        InputError
+            If there is no such model.
+        CircuitdbError
+            If the file cannot be written.
+        """
         import pyarrow.parquet as pq
 
+        from circuitdb.reports.files import whole_file
         from circuitdb.universality.correspondence import correspondence_table
 
         names = [row["name"] for row in self.models()] if models is None else [self.model(n)["name"] for n in models]
         table = correspondence_table(self._store, names)
-        try:
-            pq.write_table(table, file)
-        except OSError as error:
-            raise InputError(f"cannot write {file}: {error.strerror or error}") from error
+        with whole_file(Path(file)) as unfinished:
+            pq.write_table(table, unfinished)
         return int(table.num_rows)
 
     def explain(

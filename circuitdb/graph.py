@@ -314,6 +314,10 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+RANDOM = "random"
+"""How a model's `source` begins where its weights were drawn: `random, seed 0`."""
+
+
 def unit_key(model: str, layer: str, index: int) -> str:
     """The key of a unit, as in `inceptionv1/mixed4c:447`."""
     return f"{model}/{layer}:{index}"

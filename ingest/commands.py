@@ -5,7 +5,7 @@ torch and what comes with it are imported when the command runs, not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,8 @@ from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, Form
 from circuitdb.errors import CircuitdbError
 
 if TYPE_CHECKING:
+    from circuitdb.backends.base import Progress
+    from circuitdb.universality.signatures import Reader
     from ingest.pipeline import Summary
 
 _EXTRA = ("torch", "torchvision", "safetensors")
@@ -51,7 +53,7 @@ def add_commands(app: typer.Typer) -> None:
             "circuitdb probe alexnet vgg16 --weights alexnet.pth --weights vgg16.pth --maps 'flip,rotate(45)'",
         )
     )(probe)
-    app.command(epilog=examples("circuitdb demo", "circuitdb demo --db known.duckdb"))(demo)
+    app.command(epilog=examples("circuitdb demo", "circuitdb demo --db known.duckdb -o known.html"))(demo)
 
 
 def ingest(
@@ -168,12 +170,22 @@ def _split(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",")]
 
 
+def exact_reader(probes: str, weights: Sequence[str], progress: Progress | None) -> Reader:
+    """What `join --exact` reads instead of stored signatures."""
+    with _extra():
+        from ingest.exact import reader
+    return reader(probes, weights, progress)
+
+
 def demo(
     db: Annotated[str, typer.Option("--db", metavar="ADDRESS", help="Where the networks go.")] = "demo.duckdb",
+    out: Annotated[str, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")] = "demo.html",
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Ingest the handwritten networks, search them for the essay's circuits, and show what was found, beside chance.
+
+    Runs every motif of the library, joins two of the networks, and writes a page with the stories in pictures.
 
     Needs no weights and no network. Run again, it starts anew.
     """
@@ -182,15 +194,15 @@ def demo(
     with _extra(), output.bar(quiet) as progress:
         from ingest import demo as demonstration
 
-        maps, tallies = demonstration.demo(db, progress)
-    rows = [asdict(tally) for tally in tallies]
+        found = demonstration.demo(db, out, progress)
     match format:
         case Format.JSON:
-            output.write_json({"database": db, "maps": [asdict(found) for found in maps], "questions": rows})
+            output.write_json(asdict(found))
         case Format.CSV:
+            rows = [asdict(tally) for tally in found.questions]
             output.write_csv([name for name in rows[0] if name != "example"], rows)
         case Format.TABLE:
-            demonstration.tell(maps, tallies, db, output.console())
+            demonstration.tell(found, output.console())
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def probe(
         does not fit its input.
     """
     preprocessing = known_preprocessing(source)
-    steps = _steps(source, preprocessing, layers, named)
+    steps = steps_of(source, preprocessing, layers, named)
     height, width = preprocessing.size
     chosen = (
         default_maps(square=height == width, coloured=preprocessing.channels != "grey")
@@ -118,10 +118,10 @@ def feature_steps(source: Source, preprocessing: Preprocessing, named: Sequence[
     return {layer.name: steps[layer.step] for layer in reading.layers}
 
 
-def _steps(
+def steps_of(
     source: Source, preprocessing: Preprocessing, layers: Mapping[str, int], named: Sequence[str] | None
 ) -> list[Step]:
-    """The steps whose units are the graph's."""
+    """The steps whose units are the graph's. `InputError` where the network has other layers."""
     by_name = feature_steps(source, preprocessing, named)
     wrong = next((name for name, width in layers.items() if name not in by_name or by_name[name].width != width), None)
     if wrong is not None:

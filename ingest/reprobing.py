@@ -16,11 +16,12 @@ from pathlib import Path
 from circuitdb.backends import open_store
 from circuitdb.backends.base import Progress, Responses, Row
 from circuitdb.errors import CircuitdbError, InputError
+from circuitdb.graph import RANDOM
 from circuitdb.language.diagnostics import nearest_names
 from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import SYNTHETIC, load_probes
 from ingest.probing import input_side, probe
-from ingest.sources import RANDOM, Source, load
+from ingest.sources import Source, load
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def probe_models(
             if name not in there:
                 near = nearest_names(name, list(there))
                 raise InputError(f"no model {name!r} in {db}" + (f"; nearest: {', '.join(near)}" if near else ""))
-        sources = [_source(there[name], weights) for name in models]
+        sources = [source_of(there[name], weights) for name in models]
         summaries = []
         for name, source in zip(models, sources, strict=True):
             start = time.perf_counter()
@@ -99,8 +100,14 @@ def probe_models(
         store.close()
 
 
-def _source(model: Row, weights: Sequence[str]) -> Source:
-    """The network of a model with the weights that it was ingested with."""
+def source_of(model: Row, weights: Sequence[str]) -> Source:
+    """The network of a model, as a store lists it, with the weights that it was ingested with.
+
+    Raises
+    ------
+    InputError
+        If its network or weights cannot be had again.
+    """
     options = model["options"] or {}
     if "model" not in options or not model["weights_sha256"]:
         raise InputError(

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from circuitdb.errors import InputError
+from circuitdb.graph import RANDOM
 from ingest.architectures import inceptionv1, resnetv2
+from ingest.calibration import calibrate
 from ingest.preprocessing import Preprocessing
 from ingest.weights import Weights, check_numbers, fit, leave_out, read_weights, sha256_of_tensors
-
-RANDOM = "random"
-"""What `weights` says for a random start."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,8 @@ def load(model: str, weights: str | None = None, *, seed: int = 0, partial: bool
         `inceptionv1`, `resnetv2_50`, a handwritten network, a torchvision classification network, or
         `package.module:factory`.
     weights
-        A safetensors, .pth or .pt file; `random`; or the name of torchvision's own weights, which are downloaded.
-        None: the network's own, where it has some.
+        A safetensors, .pth or .pt file; `random`, which is calibrated (see `ingest.calibration`); or the name of
+        torchvision's own weights, which are downloaded. None: the network's own, where it has some.
     seed
         For `random`.
     partial
@@ -175,9 +174,13 @@ def _example(shape: Sequence[int]) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
-def _random(build: Callable[[], nn.Module], seed: int) -> Loaded:
+def _random(build: Callable[[], nn.Module], seed: int, preprocessing: Preprocessing | None) -> Loaded:
+    """A calibrated network; the SHA-256 is that of the weights as drawn, since a statistic's last digits may vary."""
     with _random_start(seed):
-        return _as_made(build(), f"{RANDOM}, seed {seed}")
+        loaded = _as_made(build(), f"{RANDOM}, seed {seed}")
+    if preprocessing is not None:
+        calibrate(loaded.network, preprocessing)
+    return loaded
 
 
 def _as_made(network: nn.Module, weights: str) -> Loaded:
@@ -204,7 +207,7 @@ def _with_file(
 def _load_inceptionv1(weights: str | None, seed: int, partial: bool) -> Source:
     if weights == RANDOM:
         variant = inceptionv1.BVLC
-        loaded = _random(lambda: inceptionv1.build(variant, {}), seed)
+        loaded = _random(lambda: inceptionv1.build(variant, {}), seed, variant.preprocessing)
         dataset = licence = None
     else:
         found = read_weights(_file("inceptionv1", weights))
@@ -233,7 +236,7 @@ def _load_inceptionv1(weights: str | None, seed: int, partial: bool) -> Source:
 
 def _load_resnetv2(weights: str | None, seed: int, partial: bool) -> Source:
     if weights == RANDOM:
-        loaded = _random(resnetv2.ResNetV2, seed)
+        loaded = _random(resnetv2.ResNetV2, seed, resnetv2.PREPROCESSING)
     else:
         found = read_weights(_file("resnetv2_50", weights))
         with torch.device("meta"):
@@ -270,8 +273,9 @@ def _load_torchvision(model: str, weights: str | None, seed: int, partial: bool)
     from ingest.architectures import torchvision_networks as networks
 
     published = networks.weights_names(model)
+    preprocessing = networks.preprocessing(model, weights if weights in published else "DEFAULT")
     if weights == RANDOM:
-        loaded = _random(lambda: networks.build(model), seed)
+        loaded = _random(lambda: networks.build(model), seed, preprocessing)
     else:
         if weights in published:
             path, full_name = networks.download(model, weights)
@@ -281,7 +285,6 @@ def _load_torchvision(model: str, weights: str | None, seed: int, partial: bool)
         network = networks.build_blank(model)
         left_out = leave_out(network, networks.dispensable(model), found.tensors)
         loaded = replace(_with_file(network, found, partial), left_out=left_out)
-    preprocessing = networks.preprocessing(model, weights if weights in published else "DEFAULT")
     return Source(
         loaded,
         architecture=model,
@@ -310,7 +313,7 @@ def _load_from_factory(model: str, weights: str | None, seed: int, partial: bool
         return network.cpu().float()
 
     if weights == RANDOM:
-        loaded = _random(build, seed)
+        loaded = _random(build, seed, _factory_preprocessing(module))
     elif weights is None:
         with _random_start(seed):
             loaded = _as_made(build(), f"as {model} returns them")
@@ -323,6 +326,14 @@ def _load_from_factory(model: str, weights: str | None, seed: int, partial: bool
         example=_factory_example(module, (1, channels, 224, 224)),
         preprocessing=getattr(module, "PREPROCESSING", None),
     )
+
+
+def _factory_preprocessing(module: ModuleType) -> Preprocessing | None:
+    record = getattr(module, "PREPROCESSING", None)
+    try:
+        return None if record is None else Preprocessing.from_json(record)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _factory_example(module: ModuleType, otherwise: tuple[int, ...]) -> Tensor:

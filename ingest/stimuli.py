@@ -10,11 +10,12 @@ holds about as much of what it shows as any other. Directions are counter-clockw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from ingest.probes import SYNTHETIC, ProbeSet
+from ingest.probes import SYNTHETIC, Pictures, ProbeSet
 
 Array = npt.NDArray[np.float64]
 """[y, x] or [y, x, colour]; black is -1, grey 0, white 1."""
@@ -57,6 +58,11 @@ def synthetic(side: int) -> ProbeSet:
     drawn = dict(_stimuli(_Plane(side)))
     pictures = np.stack([_bytes(picture) for picture in drawn.values()])
     return ProbeSet(SYNTHETIC, tuple(drawn), pictures)
+
+
+def scenes(side: int, count: int) -> Pictures:
+    """The first of the set's pictures of shapes that cover each other, which are most like photographs."""
+    return np.stack([_bytes(picture) for _, picture in islice(_leaves(_Plane(side)), count)])
 
 
 class _Plane:

@@ -126,13 +126,13 @@ def _state_dict(found: Any, origin: str) -> dict[str, Tensor]:
 
 def _as_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name: tensor.detach().float() if tensor.is_floating_point() else tensor.detach()
+        name: tensor.detach().float() if tensor.is_floating_point() and not tensor.is_quantized else tensor.detach()
         for name, tensor in tensors.items()
     }
 
 
 def check_numbers(tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Refuse empty tensors, NaN and infinities, by the first tensor's name.
+    """Refuse empty, sparse and quantized tensors, NaN and infinities, by the first tensor's name.
 
     Raises
     ------
@@ -140,6 +140,8 @@ def check_numbers(tensors: Mapping[str, Tensor], origin: str) -> None:
         If there is such a tensor.
     """
     for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise InputError(f"{name} in {origin} is sparse or quantized; save it as a plain tensor of numbers")
         if tensor.numel() == 0:
             raise InputError(
                 f"{name} in {origin} is empty (shape {_shape(tensor)}): a layer of width zero has no units"
@@ -196,7 +198,8 @@ def fit(
     Raises
     ------
     InputError
-        If a shape is wrong, if no tensor fits, or if names are missing or left over and `partial` is false.
+        If a shape or a kind of number is wrong, if no tensor fits, or if names are missing or left over and `partial`
+        is false.
     """
     in_file = file_names or {}
     wanted = network.state_dict()
@@ -208,6 +211,11 @@ def fit(
             raise InputError(
                 f"{in_file.get(name, name)!r} in {origin} has the shape {_shape(tensors[name])} where the network has "
                 f"{_shape(wanted[name])}; give the architecture that these weights belong to"
+            )
+        if name in tensors and wanted[name].is_floating_point() and not tensors[name].is_floating_point():
+            raise InputError(
+                f"{in_file.get(name, name)!r} in {origin} holds {_kind(tensors[name])} numbers, not floating-point "
+                "ones; give the weights as they were before they were converted"
             )
     nothing_fits = len(missing) == len(needed)
     if nothing_fits or ((missing or unexpected) and not partial):
@@ -237,6 +245,10 @@ def _misfit(known: list[str], missing: list[str], unexpected: list[str]) -> str:
         hint = f" (nearest: {near[0]!r})" if near else ""
         parts.append(f"{len(unexpected)} unexpected, first {unexpected[0]!r}{hint}")
     return " and ".join(parts)
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _shape(tensor: Tensor) -> str:

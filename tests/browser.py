@@ -132,6 +132,13 @@ def for_tests() -> Iterator[Browser]:
         if os.environ.get(REQUIRE_VARIABLE) == "1":
             pytest.fail(str(error))
         pytest.skip(str(error))
+    with started() as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Browser]:
+    """A browser, which is there."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

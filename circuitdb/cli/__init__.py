@@ -7,7 +7,10 @@ Each command parses its arguments, asks the `Database`, and prints what comes ba
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -17,7 +20,8 @@ from circuitdb.cli import browse, chance, label, maps, report, search, transfer,
 from circuitdb.errors import CircuitdbError
 
 EXTENSIONS = "circuitdb.commands"
-"""Entry points of this group are functions that take the `typer.Typer` and add commands to it."""
+"""Entry points of this group are functions that take the `typer.Typer` and add commands to it. Their modules may have
+an `exact_reader`, which `join --exact` calls with probes, weights files and a progress, as `ingest.exact.reader`."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,6 +62,12 @@ def build_app() -> typer.Typer:
     report.add_commands(app)
     transfer.add_commands(app)
     return app
+
+
+def extensions() -> Iterator[ModuleType]:
+    """The modules of the extensions."""
+    for extension in sorted(entry_points(group=EXTENSIONS), key=lambda point: point.name):
+        yield import_module(extension.module)
 
 
 def _extend(app: typer.Typer, extension: EntryPoint) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +11,7 @@ from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, Form
 
 if TYPE_CHECKING:
     from circuitdb.universality.join import Joined
+    from circuitdb.universality.signatures import Reader
     from circuitdb.universality.table import Universality
 
 
@@ -19,8 +20,9 @@ def add_commands(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "circuitdb join alexnet inceptionv1",
-            "circuitdb join vgg16 inceptionv1 --both --untrained inceptionv1_random",
+            "circuitdb join vgg16 inceptionv1 --both",
             "circuitdb join alexnet vgg16 --layers conv1:conv1_2,conv2:conv3_3 --format json",
+            "circuitdb join alexnet vgg16 --exact --probes photographs.tar --weights alexnet.pth --weights vgg16.pth",
         )
     )(join)
     app.command(
@@ -49,7 +51,12 @@ def join(
     ] = None,
     untrained: Annotated[
         list[str] | None,
-        typer.Option("--untrained", metavar="MODEL", help="An untrained copy of B in the database, as a third null."),
+        typer.Option(
+            "--untrained",
+            metavar="MODEL",
+            help="An untrained copy of B, as a third null.",
+            show_default="all models of B's architecture with random weights",
+        ),
     ] = None,
     both: Annotated[bool, typer.Option("--both", help="Join B with A as well.")] = False,
     best: Annotated[int, typer.Option("--best", min=1, help="How many analogues a unit gets.")] = 3,
@@ -58,6 +65,15 @@ def join(
     groups: Annotated[
         bool, typer.Option("--groups", help="Look for units of B that share a role too (in JSON).")
     ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Run the networks again, on --probes and with --weights as for `probe`.")
+    ] = False,
+    probes: Annotated[
+        str | None, typer.Option("--probes", metavar="DIR|TAR|synthetic", help="With --exact: the pictures.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option("--weights", metavar="FILE", help="With --exact: a weights file; several times.")
+    ] = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -71,16 +87,20 @@ def join(
     from circuitdb.errors import InputError
     from circuitdb.universality.joining import pair_rows, to_dict
 
+    if exact != (probes is not None) or (weights and not exact):
+        raise InputError("--exact takes the pictures with --probes, and --probes and --weights go with --exact alone")
     if both and untrained:
         raise InputError("--untrained names copies of B, so it goes with one direction: leave out --both")
     with Database(db) as database, output.bar(quiet) as progress:
+        read = None if probes is None else _exact_reader()(probes, weights or [], progress)
         joins = [
             database.join(
                 one,
                 two,
                 layers=_turned(layers) if one == b else layers,
                 probes_sha256=probes_sha,
-                untrained=untrained or (),
+                untrained=untrained,
+                read=read,
                 best=best,
                 samples=samples,
                 seed=seed,
@@ -100,6 +120,20 @@ def join(
         case Format.TABLE:
             for joined in joins:
                 _print_join(joined, quiet)
+    if not quiet:
+        output.remark(*(remark for joined in joins for remark in joined.remarks))
+
+
+def _exact_reader() -> Callable[..., Reader]:
+    """What runs networks again, of the extension that has it."""
+    from circuitdb.cli import extensions
+    from circuitdb.errors import CircuitdbError
+
+    readers = (getattr(module, "exact_reader", None) for module in extensions())
+    found: Callable[..., Reader] | None = next((reader for reader in readers if reader is not None), None)
+    if found is None:
+        raise CircuitdbError("--exact runs networks, which needs torch; run: pip install 'neural-circuitdb[ingest]'")
+    return found
 
 
 def _turned(layers: str | None) -> str | None:
@@ -127,6 +161,8 @@ def _print_join(joined: Joined, quiet: bool) -> None:
     if quiet:
         return
     nulls = "; ".join(f"{name} {output.plain(_mean(null.best))}" for name, null in joined.nulls.items())
+    if joined.untrained:
+        nulls += f" ({', '.join(joined.untrained)})"
     print(
         f"\n{joined.a.model} in {joined.b.model}: mean best score {output.plain(round(joined.mean_best(), 3))}, "
         f"by chance: {nulls}; ceiling {output.plain(round(joined.ceiling, 3))}\n"
@@ -135,10 +171,6 @@ def _print_join(joined: Joined, quiet: bool) -> None:
         f"{len(joined.partners):,} analogues of {len(joined.best) - joined.silent[0]:,} units written; "
         f"{joined.silent[0]:,} units answer to no picture"
     )
-    if len(joined.nulls) < 3:
-        output.remark(
-            "without an untrained copy of B (--untrained) q does not know that untrained networks correlate too"
-        )
 
 
 def _mean(values: object) -> float:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from circuitdb import kernels
 from circuitdb.kernels import Placed
 from circuitdb.pattern import model as p
+from circuitdb.pattern.analysis import one_by_one
 from circuitdb.pattern.maps import parse_map
 
 
@@ -37,7 +38,7 @@ def candidates_of(bodies: Sequence[p.Body]) -> p.Body:
         tuple(unit for body in bodies for unit in body.units),
         tuple(edge for body in bodies for edge in body.edges),
         tuple(row for body in bodies for row in body.rows),
-        tuple(c for body in bodies for c in body.conditions if not _involved(c)),
+        tuple(c for body in bodies for c in one_by_one(body.conditions) if not _involved(c)),
     )
 
 

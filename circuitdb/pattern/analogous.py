@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from circuitdb.pattern import model as p
-from circuitdb.pattern.analysis import names_in
+from circuitdb.pattern.analysis import names_in, one_by_one
 from circuitdb.pattern.maps import ANALOG
 
 
@@ -73,16 +73,7 @@ def _copy(body: p.Body, model: str, choices: int) -> p.Body:
 
 def conditions_alone(body: p.Body, edge: str) -> list[p.Expression]:
     """What a body says of one of its edges alone: this holds for the edge's copies as well."""
-    return [condition for condition in _operands(body.conditions) if names_in(condition) == {edge}]
-
-
-def _operands(conditions: Sequence[p.Expression]) -> Iterator[p.Expression]:
-    """The conditions, those joined by `and` one by one."""
-    for condition in conditions:
-        if isinstance(condition, p.And):
-            yield from _operands(condition.operands)
-        else:
-            yield condition
+    return [condition for condition in one_by_one(body.conditions) if names_in(condition) == {edge}]
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:

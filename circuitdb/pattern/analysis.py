@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from circuitdb.graph import Record, property_of
 from circuitdb.pattern import model as p
 from circuitdb.pattern.maps import ANALOG
@@ -75,6 +77,15 @@ def names_in(condition: p.Expression) -> set[str]:
             case p.Agreement(left=left, right=right):
                 names |= {left, right}
     return names
+
+
+def one_by_one(conditions: Iterable[p.Expression]) -> Iterator[p.Expression]:
+    """The conditions, those joined by `and` one by one."""
+    for condition in conditions:
+        if isinstance(condition, p.And):
+            yield from one_by_one(condition.operands)
+        else:
+            yield condition
 
 
 def _required(record: Record, name: str) -> bool:

@@ -93,7 +93,7 @@ def draw_unit(unit: Unit, store: Store, top: int) -> Drawing:
 
 
 def draw_weights(sources: Sequence[Unit], targets: Sequence[Unit]) -> Drawing:
-    """The matrix of kernels between two lists of units, with poses, or else labels, as captions."""
+    """The matrix of kernels between two lists of units, with labels, or else poses, as captions."""
     edges = [edge for target in targets for edge in target.inputs()]
     captions = {unit.key: _caption(unit) for unit in (*sources, *targets)}
     names = [_group(units) for units in (sources, targets)]
@@ -104,8 +104,8 @@ def draw_weights(sources: Sequence[Unit], targets: Sequence[Unit]) -> Drawing:
 
 
 def _caption(unit: Unit) -> str:
-    poses = [str(row["pose"]) for row in unit.families[:1]]
-    return (poses or [str(row["label"]) for row in unit.labels[:1]] or [""])[0]
+    labels = [str(row["label"]) for row in unit.labels[:1]]
+    return (labels or [str(row["pose"]) for row in unit.families[:1]] or [""])[0]
 
 
 def _group(units: Sequence[Unit]) -> str:

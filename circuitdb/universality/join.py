@@ -54,7 +54,8 @@ class Joined:
     pair, NaN where it was not joined; by_layer_size: by absolute value. same_on_both: part of A's units whose best
     match is the same unit on either half. ceiling: A joined with itself, each unit's best found and scored alike;
     itself: part of the units that find themselves; another: mean of the best where a unit may not find itself.
-    silent: units of A and of B that answer to no picture of one of the halves, and are left out.
+    silent: units of A and of B that answer to no picture of one of the halves, and are left out. untrained: names of
+    the untrained copies of B. remarks: what the reader of the figures should know, in sentences.
     """
 
     a: Signatures
@@ -72,6 +73,8 @@ class Joined:
     another: float
     silent: tuple[int, int]
     pairs_tested: int
+    untrained: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     groups: Sequence[Group] = field(default=())
 
     def mean_best(self) -> float:
@@ -240,7 +243,7 @@ class _Run:
         if untrained:
             copies = iter([_Side.of(copy, self.halves) for copy in untrained])
             nulls[UNTRAINED] = self._null(UNTRAINED, len(untrained), lambda: next(copies))
-        return self._observed(nulls, soft_groups)
+        return self._observed(nulls, tuple(copy.model for copy in untrained), soft_groups)
 
     def _shuffled(self) -> _Side:
         halves = tuple(
@@ -281,7 +284,7 @@ class _Run:
             self.tell(name, sample + 1, samples)
         return Null(name, samples, self._spread(best), self._where_joined(by_layer))
 
-    def _observed(self, nulls: Mapping[str, Null], soft_groups: bool) -> Joined:
+    def _observed(self, nulls: Mapping[str, Null], untrained: tuple[str, ...], soft_groups: bool) -> Joined:
         one, two = self.one, self.two
         sources, targets = len(one.units), len(two.units)
         places = np.full((sources, CANDIDATES + self.best), -1, dtype=np.int64)
@@ -347,7 +350,8 @@ class _Run:
             another,
             (self.a.units - sources, self.b.units - targets),
             tested,
-            self._groups(places, matched) if soft_groups else (),
+            untrained,
+            groups=self._groups(places, matched) if soft_groups else (),
         )
 
     def _ceiling(self) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ all: there is no way to write one without the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import pyarrow as pa
 
 from circuitdb.backends.base import Analogues, Progress, Row, Store
 from circuitdb.errors import InputError
+from circuitdb.graph import RANDOM
 from circuitdb.language.diagnostics import nearest_names
 from circuitdb.universality.join import Allowed, Joined, depth_band, every_pair, join
-from circuitdb.universality.signatures import Floats, Signatures, read_signatures
+from circuitdb.universality.signatures import Floats, Reader, Signatures, read_signatures
 
 BAND = "band"
 """What names the pairs of layers of like depth."""
@@ -29,7 +31,8 @@ def join_models(
     *,
     layers: str | None = None,
     probes_sha256: str | None = None,
-    untrained: Sequence[str] = (),
+    untrained: Sequence[str] | None = None,
+    read: Reader = read_signatures,
     best: int = 3,
     samples: int = 2,
     seed: int = 0,
@@ -45,7 +48,9 @@ def join_models(
     probes_sha256
         The probes that the models must have seen; the beginning is enough.
     untrained
-        Models of the store that are untrained copies of B.
+        Models of the store that are untrained copies of B; None: all that `untrained_copies` finds.
+    read
+        What brings the signatures: the store, or `ingest.exact.reader`, which runs the networks again.
 
     Raises
     ------
@@ -57,10 +62,11 @@ def join_models(
     wrong = best if best < 1 else samples if samples < 1 else None
     if wrong is not None:
         raise InputError(f"a join takes 1 or more analogues and samples, not {wrong}")
-    one, two, *copies = read_signatures(store, [a, b, *untrained], probes_sha256)
-    for copy in copies:
-        if [layer.width for layer in copy.layers] != [layer.width for layer in two.layers]:
-            raise InputError(f"{copy.model} is no copy of {b}: its layers have other widths")
+    copies = untrained_copies(store, a, b).probed if untrained is None else untrained
+    one, two, *others = read(store, [a, b, *copies], probes_sha256)
+    alike = {copy.model: copy.like(two) for copy in others}
+    if wrong_copy := next((name for name, copy in alike.items() if copy is None), None):
+        raise InputError(f"{wrong_copy} is no copy of {b}: it lacks some of its layers, or has them with other widths")
     joined = join(
         one,
         two,
@@ -68,13 +74,53 @@ def join_models(
         best=best,
         samples=samples,
         seed=seed,
-        untrained=copies,
+        untrained=[copy for copy in alike.values() if copy is not None],
         groups=photographs(one),
         soft_groups=soft_groups,
         progress=progress,
     )
     store.write_analogues(analogues_of(joined))
-    return joined
+    return joined if joined.untrained else replace(joined, remarks=(_made_without(store, a, b),))
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Untrained copies of a model, by name: those that saw its probes, and those that did not."""
+
+    probed: tuple[str, ...]
+    unprobed: tuple[str, ...]
+
+
+def untrained_copies(store: Store, a: str, b: str) -> Copies:
+    """The models of B's architecture whose weights were drawn at random, other than A and B."""
+    there = {row["name"]: row for row in store.models()}
+    own = there.get(b, {})
+    probes = (own.get("probes") or {}).get("sha256")
+    layers = {(layer["name"], layer["width"]) for layer in own.get("layers", ())}
+    probed: dict[bool, list[str]] = {True: [], False: []}
+    for name, row in sorted(there.items()):
+        drawn = str(row["source"] or "").startswith(f"{RANDOM}, seed") and row["architecture"] == own.get(
+            "architecture"
+        )
+        alike = layers <= {(layer["name"], layer["width"]) for layer in row["layers"]}
+        if drawn and alike and name not in (a, b):
+            probed[(row.get("probes") or {}).get("sha256") == probes].append(name)
+    return Copies(tuple(probed[True]), tuple(probed[False]))
+
+
+def _made_without(store: Store, a: str, b: str) -> str:
+    """What to say of a join that was made without an untrained copy, with the command that mends it."""
+    unprobed = untrained_copies(store, a, b).unprobed
+    network = next((row["options"] or {}).get("model") for row in store.models() if row["name"] == b)
+    mend = ""
+    if unprobed:
+        mend = f"probe {unprobed[0]} --probes PICTURES"
+    elif network is not None and not network.startswith("handwritten"):
+        mend = f"ingest {network} --weights {RANDOM} --name {b}_untrained --probes PICTURES"
+    return (
+        f"made without an untrained copy of {b}: q does not know that untrained networks correlate too, unit by unit"
+        + (f"; run: circuitdb {mend} --db {store.address}, and join again" if mend else "")
+    )
 
 
 def photographs(signatures: Signatures) -> list[int] | None:
@@ -185,6 +231,8 @@ def to_dict(joined: Joined) -> dict[str, Any]:
         "pairs": pair_rows(joined),
         "observed": {"score": joined.mean_best(), "size": _mean(joined.best_size), "same_on_both": joined.same_on_both},
         "nulls": {name: {"score": _mean(null.best), "samples": null.samples} for name, null in joined.nulls.items()},
+        "untrained": list(joined.untrained),
+        "remarks": list(joined.remarks),
         "ceiling": {"score": joined.ceiling, "itself": joined.itself, "another": joined.another},
         "pairs_tested": joined.pairs_tested,
         "silent": {"a": joined.silent[0], "b": joined.silent[1]},

@@ -6,8 +6,8 @@ pictures: the correlation of two units over those pictures is the product of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,13 @@ class Layer:
 class Signatures:
     """What the units of a model do on probes.
 
-    numbers: [unit, picture, number], int8, units in key order. probes: what the model says of its probes, with
-    their `sha256`. Layers stand in order of depth.
+    numbers: [unit, picture, number], units in key order: int8 as a store keeps them, or reals of responses run again.
+    probes: what the model says of its probes, with their `sha256`. Layers stand in order of depth.
     """
 
     model: str
     layers: tuple[Layer, ...]
-    numbers: npt.NDArray[np.int8]
+    numbers: npt.NDArray[np.int8] | npt.NDArray[np.floating[Any]]
     probes: Mapping[str, Any]
 
     @property
@@ -66,6 +66,20 @@ class Signatures:
     def layer_of(self) -> Whole:
         """For every unit the place of its layer in `layers`."""
         return np.repeat(np.arange(len(self.layers)), [layer.width for layer in self.layers])
+
+    def like(self, other: Signatures) -> Signatures | None:
+        """The layers that another model has too, as that one has them, or None where one is missing or of other width.
+
+        A random copy has the heads that a file of weights may lack.
+        """
+        own = {layer.name: layer for layer in self.layers}
+        alike = [own.get(layer.name) for layer in other.layers]
+        if not all(
+            one is not None and one.width == layer.width for one, layer in zip(alike, other.layers, strict=True)
+        ):
+            return None
+        units = np.concatenate([np.arange(layer.start, layer.stop) for layer in alike if layer is not None])
+        return replace(self, layers=other.layers, numbers=self.numbers[units])
 
     def rows(self, pictures: Whole, units: Whole | slice | None = None) -> Floats:
         """Rows [unit, picture · number] of norm 1 over some pictures, in the order given; a silent unit's row is 0."""
@@ -92,6 +106,11 @@ def of_norm_one(rows: Floats) -> Floats:
     norms = np.sqrt(np.einsum("ud,ud->u", rows, rows))
     scaled: Floats = rows / np.where(norms > 0, norms, 1).astype(np.float32)[:, None]
     return scaled
+
+
+Reader = Callable[[Store, Sequence[str], str | None], list[Signatures]]
+"""What brings the signatures of models on the same probes, whose SHA-256 may be asked for: `read_signatures`, or
+`ingest.exact.reader`, which runs the networks again."""
 
 
 def read_signatures(store: Store, models: Sequence[str], probes_sha256: str | None = None) -> list[Signatures]:

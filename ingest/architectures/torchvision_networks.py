@@ -87,7 +87,8 @@ def preprocessing(name: str, weights: str = "DEFAULT") -> Preprocessing:
 
 def weights_names(name: str) -> list[str]:
     """The names of torchvision's own weights for the network, DEFAULT first."""
-    return ["DEFAULT", *_models().get_model_weights(name).__members__]
+    others = [name for name in _models().get_model_weights(name).__members__ if name != "DEFAULT"]
+    return ["DEFAULT", *others]
 
 
 def _published(name: str, weights: str) -> Any:

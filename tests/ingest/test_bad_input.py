@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save, save_file
+from torch import nn
 
 from circuitdb.errors import InputError
-from ingest.weights import read_weights
+from ingest.weights import fit, read_weights
 
 GOOD = {"conv.weight": torch.ones(2, 3, 1, 1), "conv.bias": torch.zeros(2)}
 
@@ -63,7 +65,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
         "w.pth is truncated, damaged or no weights file",
     ),
     "whole network": (
-        lambda d: torch_file(d / "w.pth", torch.nn.Conv2d(1, 1, 1)),
+        lambda d: torch_file(d / "w.pth", nn.Conv2d(1, 1, 1)),
         "holds Python objects, which could run code when they are loaded; save the network's state_dict",
     ),
     "code in a torch file": (lambda d: torch_file(d / "w.pth", {"a": Evil()}), "which could run code"),
@@ -82,9 +84,18 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda d: torch_file(d / "w.pth", GOOD | {"conv.weight": torch.ones(0, 3, 1, 1)}),
         r"conv.weight in w.pth is empty \(shape 0x3x1x1\): a layer of width zero has no units",
     ),
+    "sparse": (
+        lambda d: torch_file(d / "w.pth", {"conv.weight": torch.ones(2, 3).to_sparse()}),
+        "conv.weight in w.pth is sparse or quantized; save it as a plain tensor of numbers",
+    ),
+    "quantized": (
+        lambda d: torch_file(d / "w.pth", {"w": torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8)}),
+        "w in w.pth is sparse or quantized; save it as a plain tensor of numbers",
+    ),
 }
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_bad_weights_file_is_refused_in_one_sentence(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,6 +107,13 @@ def test_a_bad_weights_file_is_refused_in_one_sentence(
         read_weights(file)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.int64, torch.bool, torch.complex64])
+def test_weights_that_are_no_floating_point_numbers_are_refused(kind: torch.dtype) -> None:
+    tensors = GOOD | {"conv.weight": torch.ones(2, 3, 1, 1).to(kind)}
+    with pytest.raises(InputError, match=r"'conv.weight' in w.pth holds \w+ numbers, not floating-point ones"):
+        fit(nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 2, 1))), tensors, origin="w.pth", partial=False)
 
 
 def test_old_and_new_torch_files_and_safetensors_hold_the_same(tmp_path: Path) -> None:

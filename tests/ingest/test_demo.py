@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import circuitdb
 from circuitdb.cli import build_app
+from circuitdb.language.library import library_files
 from ingest.architectures import handwritten
 from ingest.demo import QUESTIONS
 
@@ -20,12 +21,18 @@ from ingest.demo import QUESTIONS
 def database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, object]]]:
     """A database with the handwritten networks, and what the command says of it as JSON."""
     path = tmp_path_factory.mktemp("demo") / "demo.duckdb"
-    result = CliRunner().invoke(build_app(), ["demo", "--db", str(path), "--format", "json"])
+    result = CliRunner().invoke(
+        build_app(), ["demo", "--db", str(path), "-o", str(path.with_suffix(".html")), "--format", "json"]
+    )
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["database"] == str(path)
     for maps in said["maps"]:
         assert maps["found"] >= 0.9 * maps["planted"] > 50, maps
+    assert {row["motif"] for row in said["motifs"]} == {file.stem for file in library_files()}
+    assert {row["motif"] for row in said["motifs"] if row["circuits"] == 0} == {"skip_refinement"}
+    assert said["joined"]["found"] >= 0.95 * said["joined"]["planted"] > 200
+    assert said["joined"]["score"] > 0.99 > 0.7 > said["joined"]["by_chance"]
     return path, said["questions"]
 
 
@@ -82,8 +89,11 @@ def test_the_demonstration_can_be_run_again_and_tells_its_stories_in_words(
     monkeypatch.setattr("ingest.demo.QUESTIONS", QUESTIONS[1:3])
     monkeypatch.setattr("ingest.demo.MAPS", ("flip",))
     monkeypatch.setattr("ingest.demo.SAMPLES", 3)
-    result = CliRunner().invoke(build_app(), ["demo", "--db", str(path)], env={"COLUMNS": "100"})
+    page = path.with_name("again.html")
+    result = CliRunner().invoke(build_app(), ["demo", "--db", str(path), "-o", str(page)], env={"COLUMNS": "100"})
     assert result.exit_code == 0, result.output
     assert "3 of 3 planted circuits were found, and 0 of 2 decoys were taken for circuits." in result.stdout
     assert "fur 135° +> dog head facing left" in result.stdout
     assert str(path) in result.stdout.replace("\n", "")
+    assert f"The same in pictures: {page}" in result.stdout
+    assert "dog head facing left" in page.read_text(encoding="utf-8")

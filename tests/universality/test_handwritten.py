@@ -220,3 +220,48 @@ def test_deleting_a_model_deletes_its_joins(address: str, tmp_path: Path) -> Non
         database.delete(SECOND)
         assert {key.partition("/")[0] for key in database.correspondences().nodes} == {FIRST, DECOYS}
         assert np.isfinite([row["score"] for _, _, row in database.correspondences().edges(data=True)]).all()
+
+
+@pytest.fixture(scope="module")
+def on_neo4j(address: str, neo4j_address: str) -> Iterator[Database]:
+    """The first network and its decoys on a server, not joined yet."""
+    with circuitdb.open(address) as source, circuitdb.open(neo4j_address) as server:
+        source.push(neo4j_address, models=[FIRST, SECOND, DECOYS], replace=True)
+        yield server
+        for name in (FIRST, SECOND, DECOYS):
+            if name in {row["name"] for row in server.models()}:
+                server.delete(name)
+
+
+def test_joins_on_neo4j_are_those_of_the_file(
+    database: Database, on_neo4j: Database, neo4j_address: str, command: Command
+) -> None:
+    for a, b in ((FIRST, SECOND), (SECOND, FIRST)):
+        assert command("join", a, b, "--quiet", db=neo4j_address).code == 0
+    for a, b in ((FIRST, SECOND), (SECOND, FIRST)):
+        there, here = analogues(on_neo4j, a, b), analogues(database, a, b)
+        assert {unit: row["target"] for unit, row in there.items()} == {
+            unit: row["target"] for unit, row in here.items()
+        }
+        for name in ("score", "excess", "q"):
+            assert [row[name] for row in there.values()] == pytest.approx([row[name] for row in here.values()])
+        assert all(there[unit]["mutual"] == row["mutual"] for unit, row in here.items())
+    asked = CURVES + f" in {FIRST} analogous in {SECOND}"
+    found = [opened.find(asked, limit=100_000) for opened in (database, on_neo4j)]
+    assert len(found[0]) > 100
+    assert [circuit.units for circuit in found[0]] == [circuit.units for circuit in found[1]]
+    tables = [
+        opened.universality(CURVES, models=[FIRST, SECOND], samples=3).to_dict() for opened in (database, on_neo4j)
+    ]
+    assert tables[0] == tables[1]
+    agree = [opened.edge_agreement(FIRST, SECOND, samples=1) for opened in (database, on_neo4j)]
+    assert [row["a"] for row in agree[0]] == [row["a"] for row in agree[1]]
+    assert all(row["signs"] == 1.0 for row in agree[1])
+    unit = next(iter(analogues(database, FIRST, SECOND)))
+    shown = [command("show", f"{FIRST}/{unit}", "--format", "json", db=db) for db in (database.address, neo4j_address)]
+    own = [[row for row in one.json["analogues"] if row["target"].startswith(f"{SECOND}/")] for one in shown]
+    assert own[0]
+    assert [row["target"] for row in own[0]] == [row["target"] for row in own[1]]
+    assert command("rm", SECOND, "--yes", db=neo4j_address).code == 0
+    assert not [key for key in on_neo4j.correspondences().nodes if key.startswith(f"{SECOND}/")]
+    assert {row["name"] for row in on_neo4j.models()} == {FIRST, DECOYS}

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Result = TypeVar("Result")
 
@@ -38,6 +39,11 @@ def fetch_integers(
     """
     columns = _run(connection, lambda: connection.execute(sql, dict(parameters)).fetchnumpy())
     return [np.asarray(column, dtype=np.int64) for column in columns.values()]
+
+
+def fetch_table(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+    """What a statement brings, as a table. Errors as for `fetch_integers`."""
+    return _run(connection, lambda: connection.sql(sql, params=dict(parameters)).to_arrow_table())
 
 
 def _run(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:

@@ -24,7 +24,7 @@ from circuitdb.backends.duckdb import algebra
 from circuitdb.backends.duckdb.counting import factor_sql, term_sql
 from circuitdb.backends.duckdb.emitter import Frame, Models
 from circuitdb.backends.duckdb.expressions import Parameters
-from circuitdb.backends.duckdb.interrupting import Result, fetch_all, fetch_integers
+from circuitdb.backends.duckdb.interrupting import Result, fetch_all, fetch_integers, fetch_table
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record, properties
@@ -35,6 +35,7 @@ from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
 _SECONDS_FOR_TOTAL = 1.0
+_SECONDS_BETWEEN_INTERRUPTS = 0.05
 
 
 class Readable(Protocol):
@@ -66,7 +67,7 @@ def find(store: Readable, query: p.Query, limits: Limits) -> Found:
         if stopped.is_set():
             return Found([], True, time.perf_counter() - started, "seconds")
         truncated = limits.rows is not None and len(rows) > limits.rows
-        total = len(rows) if not truncated else None
+        total: int | None = None if truncated else len(rows)
         if truncated:
             with _bounded(connection, _SECONDS_FOR_TOTAL) as late:
                 total = _counted(connection, models, query, late)
@@ -85,6 +86,7 @@ def count(store: Readable, query: p.Query, limits: Limits) -> int:
     with store.reading() as connection:
         models = _models(connection, query)
         _limit_memory(connection, limits)
+        total: int | None = None
         with _bounded(connection, limits.seconds) as stopped:
             total = _counted(connection, models, query, stopped)
         if total is None:
@@ -183,16 +185,14 @@ def _counted(
     """How many circuits there are; None if the time is up."""
     plan = count_plan(query.body, symmetry_for(query))
     if plan is None:
-        rows = _fetch(connection, models, _listed(query, models))
-        return int(rows[0][0]) if rows else None
+        return int(_fetch(connection, models, _listed(query, models))[0][0])
     total = 0
     for alone in _one_by_one(models):
         known: dict[str, list[npt.NDArray[np.int64]]] = {}
         for term in plan.terms:
             number = _multiplied(connection, alone, term, known, stopped) if algebra.fits(term) else None
             if number is None and not stopped.is_set():
-                rows = _fetch(connection, alone, _term(term, alone))
-                number = int(rows[0][0]) if rows else None
+                number = int(_fetch(connection, alone, _term(term, alone))[0][0])
             if number is None:
                 return None
             total += term.coefficient * number
@@ -214,10 +214,7 @@ def _multiplied(
         compiled = compiled_select(select, parameters)
         key = repr((compiled.sql, compiled.parameters, compiled.agreements))
         if key not in known:
-            columns = _fetch_by(fetch_integers, connection, models, compiled)
-            if columns is None:
-                return None
-            known[key] = columns
+            known[key] = _fetch_by(fetch_integers, connection, models, compiled)
         rows.append([known[key][place] for place in places])
     return algebra.assignments(term, rows, lambda: not stopped.is_set())
 
@@ -295,7 +292,7 @@ def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: N
     columns = [exp.alias_(exp.column(n, frame.edge(edge)), f"{side}_{n}") for side, edge in sides for n in names]
     keys = [exp.column(end, frame.edge(edge)) for _, edge in sides for end in ("source", "target")]
     compiled = compiled_select(frame.select(*columns).distinct(*keys), parameters)
-    table: pa.Table = connection.sql(compiled.sql, params=dict(compiled.parameters)).to_arrow_table()
+    table = fetch_table(connection, compiled.sql, compiled.parameters)
     left, right = (
         KernelColumns.of_table(table, f"{side}_", maps)
         for side, maps in (("left", value.left_maps), ("right", value.right_maps))
@@ -343,8 +340,8 @@ def _limit_memory(connection: duckdb.DuckDBPyConnection, limits: Limits) -> None
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, models: Models, compiled: Compiled) -> list[tuple[Any, ...]]:
-    """All rows; none if the connection is interrupted."""
-    return _fetch_by(fetch_all, connection, models, compiled) or []
+    """All rows of a statement."""
+    return _fetch_by(fetch_all, connection, models, compiled)
 
 
 def _fetch_by(
@@ -352,14 +349,20 @@ def _fetch_by(
     connection: duckdb.DuckDBPyConnection,
     models: Models,
     compiled: Compiled,
-) -> Result | None:
-    """What a statement brings; None if the connection is interrupted."""
+) -> Result:
+    """What a statement brings.
+
+    Raises
+    ------
+    duckdb.InterruptException
+        If the time is up.
+    CircuitdbError
+        If the memory does not suffice.
+    """
     try:
         for needed in compiled.agreements:
             connection.register(needed.name, _agreements(connection, models, needed))
         return fetch(connection, compiled.sql, compiled.parameters)
-    except duckdb.InterruptException:
-        return None
     except duckdb.OutOfMemoryException:
         raise CircuitdbError(
             "the search needs more memory than it may take; set a threshold, as `every edge where share > 0.01`"
@@ -368,12 +371,17 @@ def _fetch_by(
 
 @contextmanager
 def _bounded(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[threading.Event]:
-    """Interrupt what runs on the connection after so many seconds; the event tells whether that happened."""
-    stopped = threading.Event()
+    """After so many seconds interrupt what runs on the connection and what follows it, and go on behind the block.
+
+    The event tells whether that happened.
+    """
+    stopped, done = threading.Event(), threading.Event()
 
     def stop() -> None:
         stopped.set()
-        connection.interrupt()
+        while not done.is_set():
+            connection.interrupt()
+            done.wait(_SECONDS_BETWEEN_INTERRUPTS)
 
     timer = threading.Timer(seconds, stop) if seconds is not None else None
     if timer is not None:
@@ -381,6 +389,11 @@ def _bounded(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> It
         timer.start()
     try:
         yield stopped
+    except duckdb.InterruptException:
+        if not stopped.is_set():
+            raise
     finally:
+        done.set()
         if timer is not None:
             timer.cancel()
+            timer.join()

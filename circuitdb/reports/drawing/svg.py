@@ -14,7 +14,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from circuitdb.errors import CircuitdbError, InputError
+from circuitdb.errors import InputError
+from circuitdb.reports.files import whole_file
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 Attribute = str | float | None
@@ -103,10 +104,8 @@ class Drawing:
         if file.suffix.lower() not in (".svg", ".png"):
             raise InputError(f"a drawing is saved as .svg or .png, not as {file.name!r}")
         data = self.png() if file.suffix.lower() == ".png" else self.svg.encode()
-        try:
-            file.write_bytes(data)
-        except OSError as error:
-            raise CircuitdbError(f"cannot write {file}: {error.strerror}") from None
+        with whole_file(file) as unfinished:
+            unfinished.write_bytes(data)
 
     def png(self, zoom: float = _PNG_ZOOM) -> bytes:
         """The drawing as a PNG, `zoom` pixels a pixel of its natural size."""

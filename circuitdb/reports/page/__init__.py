@@ -7,5 +7,7 @@ kernels and pictures are in it, and a content security policy forbids the browse
 from __future__ import annotations
 
 from circuitdb.reports.page.build import circuits_page, unit_page, write_page
+from circuitdb.reports.page.sections import Section, Table, sections_page
+from circuitdb.reports.page.universality import universality_page
 
-__all__ = ["circuits_page", "unit_page", "write_page"]
+__all__ = ["Section", "Table", "circuits_page", "sections_page", "unit_page", "universality_page", "write_page"]

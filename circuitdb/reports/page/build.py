@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from circuitdb import __version__
 from circuitdb.circuits import to_json
-from circuitdb.errors import CircuitdbError
 from circuitdb.graph import split_key
+from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import from_json
 from circuitdb.reports import words
 from circuitdb.reports.drawing import draw_kernel_matrix, draw_null
 from circuitdb.reports.drawing.pattern import pattern_scene
 from circuitdb.reports.drawing.render import render
+from circuitdb.reports.files import whole_file
 from circuitdb.reports.page import content
 
 if TYPE_CHECKING:
@@ -60,31 +61,43 @@ def circuits_page(
 
 def _circuits_page(circuits: Circuits, significance: Significance | None, out: str, address: str) -> str:
     asked, reader = circuits.asked, circuits.reader
-    explained = reader.explain(asked.query, model=asked.models, **asked.parameters)
-    query = from_json(explained["pattern"])
+    question, query = told(circuits)
     values, left_out = content.circuits_content(circuits, reader)
-    motif = words.motif_text(circuits.query, query.motif)
     models = list(dict.fromkeys(query.models or (row["name"] for row in reader.models())))
-    title = query.motif if query.motif != "query" else "Circuits"
-    return _filled(
-        title=title,
+    return filled(
+        title=query.motif if query.motif != "query" else "Circuits",
         kind="circuits",
         values=values,
         number=_number(circuits),
-        about=words.description(motif or circuits.query),
-        conditions=list(words.in_words(query.body)),
-        query=circuits.query,
-        motif=motif,
-        parameters=dict(asked.parameters),
-        diagram=render(replace(pattern_scene(query), notes=())).svg,
-        models=_models(reader, models),
+        asked=question,
+        models=models_told(reader, models),
         keep=circuits.keep,
+        limits=[],
         remarks=[*circuits.remarks, *left_out],
-        chance=_chance(significance),
-        explained={**explained, "parameters": json.dumps(explained["parameters"], ensure_ascii=False, indent=1)},
+        chance=chance_told(significance),
         command=_command(asked, significance, address, out),
         test_command=_test_command(asked.query, asked.models, asked.parameters, address),
     )
+
+
+def told(circuits: Circuits) -> tuple[dict[str, Any], Query]:
+    """What a search asked for: in words, as a diagram, as text, SQL and Cypher; and what it means."""
+    from markupsafe import Markup
+
+    asked = circuits.asked
+    explained = circuits.reader.explain(asked.query, model=asked.models, **asked.parameters)
+    query = from_json(explained["pattern"])
+    motif = words.motif_text(circuits.query, query.motif)
+    question = {
+        "about": words.description(motif or circuits.query),
+        "conditions": list(words.in_words(query.body)),
+        "query": circuits.query,
+        "motif": motif,
+        "parameters": dict(asked.parameters),
+        "diagram": Markup(render(replace(pattern_scene(query), notes=())).svg),
+        "explained": {**explained, "parameters": json.dumps(explained["parameters"], ensure_ascii=False, indent=1)},
+    }
+    return question, query
 
 
 def unit_page(key: str, reader: Reader, *, address: str, out: str = "report.html") -> str:
@@ -96,12 +109,13 @@ def unit_page(key: str, reader: Reader, *, address: str, out: str = "report.html
 def _unit_page(key: str, reader: Reader, address: str, out: str) -> str:
     model, _, _ = split_key(key)
     values = content.unit_content(key, reader)
-    return _filled(
+    return filled(
         title=key,
         kind="unit",
         values=values,
-        models=_models(reader, [model]),
+        models=models_told(reader, [model]),
         keep=next((row["keep"] for row in reader.models() if row["name"] == model), None),
+        limits=[],
         remarks=[],
         families=_family_matrices(key, reader),
         command=shlex.join(["circuitdb", "report", key, "--db", address, "-o", out]),
@@ -116,19 +130,12 @@ def write_page(path: str | Path, page: str) -> None:
     CircuitdbError
         If it cannot be written.
     """
-    file = Path(path)
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(file)
-    except OSError as error:
-        raise CircuitdbError(f"cannot write {file}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+    with whole_file(Path(path)) as file:
+        file.write_text(page, encoding="utf-8")
 
 
-def _filled(*, values: Mapping[str, Any], **fields: Any) -> str:
+def filled(*, values: Mapping[str, Any], **fields: Any) -> str:
+    """The text of a page: the template with its fields, and the values that its script reads."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -140,14 +147,13 @@ def _filled(*, values: Mapping[str, Any], **fields: Any) -> str:
         lstrip_blocks=True,
     )
     style, script = (_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    drawings = {name: Markup(fields.pop(name)) for name in ("diagram",) if name in fields}
+    environment.filters["figure"] = _figure
     return environment.get_template("page.html").render(
         policy=_POLICY.format(style=_hash(style), script=_hash(script)),
         style=Markup(style),
         script=Markup(script),
         data=Markup(_embedded({**values, "kind": fields["kind"], "levels": content.LEVEL_CHARACTERS})),
         version=__version__,
-        **drawings,
         **fields,
     )
 
@@ -158,6 +164,15 @@ def _embedded(value: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _figure(value: Any) -> str:
+    """A table's value as text: numbers with three digits, nothing for what is missing."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _hash(text: str) -> str:
@@ -175,7 +190,8 @@ def _number(circuits: Circuits) -> str:
     return f"the strongest {len(circuits):,} of {circuits.total:,} circuits ({limit})"
 
 
-def _models(reader: Reader, names: Sequence[str]) -> list[dict[str, Any]]:
+def models_told(reader: Reader, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What a page says of models: weights, keep rule, energy kept, pictures."""
     rows = {row["name"]: row for row in reader.models()}
     return [
         {
@@ -209,13 +225,15 @@ def _energy_kept(reader: Reader, model: Mapping[str, Any]) -> float | None:
     return sum(kept) / len(kept) if kept else None
 
 
-def _chance(significance: Significance | None) -> dict[str, Any] | None:
+def chance_told(significance: Significance | None) -> dict[str, Any] | None:
+    """What a page says of chance, with the picture of the null."""
     if significance is None:
         return None
     from markupsafe import Markup
 
     drawing = draw_null(significance.observed, significance.counts, title="Circuits found and what chance gives")
-    return {**significance.to_dict(), "drawing": Markup(drawing.svg)}
+    sentence = re.sub("^query ", "The query ", significance.sentence)
+    return {**significance.to_dict(), "sentence": sentence, "drawing": Markup(drawing.svg)}
 
 
 def _family_matrices(key: str, reader: Reader) -> list[Any]:

@@ -179,6 +179,15 @@
     again();
   }
 
+  // --- circuits that stand in sections, those of a group side by side --------------------------------------------------
+
+  function drawGroups() {
+    for (const place of document.querySelectorAll("[data-circuits]")) {
+      const groups = JSON.parse(place.dataset.circuits);
+      place.append(...groups.map((group) => (group.length === 1 ? card(circuits[group[0]]) : make("div", { class: "beside" }, ...group.map((n) => card(circuits[n]))))));
+    }
+  }
+
   // --- the table of units --------------------------------------------------------------------------------------------
 
   function listUnits() {
@@ -231,7 +240,7 @@
   function unitPage(key, place) {
     const unit = units[key];
     const content = [];
-    if (data.kind === "circuits") content.push(make("p", {}, make("a", { href: "#circuits" }, "← All circuits")), make("h2", { tabindex: "-1" }, key));
+    if (data.kind !== "unit") content.push(make("p", {}, make("a", { href: "#overview" }, "← The whole page")), make("h2", { tabindex: "-1" }, key));
     if (unit.labels.length) content.push(make("p", {}, ...unit.labels.flatMap(([label, source], n) => [n ? "; " : "", make("b", {}, label), source ? ` (${source})` : ""])));
     const facts = Object.entries(unit.facts).map(([name, value]) => make("div", {}, make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, typeof value === "number" ? number(value, 4) : String(value))));
     if (facts.length) content.push(make("dl", { class: "facts" }, ...facts));
@@ -250,7 +259,7 @@
       ["Analogues in other networks", unit.analogues.map(([target, score]) => make("li", {}, unitLink(target, target), score === null ? "" : ` (score ${number(score)})`))],
     ];
     for (const [title, items] of lists) if (items.length) content.push(make("h3", {}, title), make("ul", {}, ...items));
-    if (data.kind === "circuits") {
+    if (data.kind !== "unit") {
       const holding = circuits.map((circuit, n) => [circuit, n]).filter(([circuit]) => keysOf(circuit).includes(key));
       content.push(make("h3", {}, `In ${holding.length} circuit${holding.length === 1 ? "" : "s"} here`));
       content.push(...holding.slice(0, 5).map(([circuit, n]) => make("div", {}, make("p", { class: "names" }, make("b", {}, `Circuit ${n + 1}`)), namesOf(circuit), circuit.body ? figure(circuit.body, `Drawing of circuit ${n + 1}`) : "")));
@@ -280,12 +289,13 @@
       page.hidden = true;
       page.replaceChildren();
       overview.hidden = false;
-      if (location.hash === "#circuits" || location.hash === "") window.scrollTo({ top: left, behavior: "instant" });
+      if (location.hash === "#overview" || location.hash === "") window.scrollTo({ top: left, behavior: "instant" });
       else document.getElementById(location.hash.slice(1))?.scrollIntoView();
     }
   }
   window.addEventListener("hashchange", route);
-  listCircuits();
-  listUnits();
+  if (data.kind === "circuits") listCircuits();
+  else drawGroups();
+  if (circuits.length || data.kind === "circuits") listUnits();
   route();
 })();

@@ -1,0 +1,61 @@
+"""A search that meets its time limit says so, wherever it was then, and compares no more kernels than it must."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from graphs import random_graph
+
+from circuitdb.backends.base import Limits
+from circuitdb.backends.duckdb.store import DuckDBStore
+from circuitdb.errors import CircuitdbError
+from circuitdb.pattern.agreement import candidates_of
+from circuitdb.pattern.compile import compile_query
+
+ENDLESS = "find { a -> c; b -> c; a -> d; b -> d; c -> e; d -> e; e -> f; no f -> g where share > a.bias }"
+STAGES = """find {
+  a -> b as e
+  b -> c as f
+  where agreement(flip(e), f) != missing
+  at least 1 x { a -> x }
+}"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
+    store = DuckDBStore(str(tmp_path_factory.mktemp("limits") / "graph.duckdb"))
+    store.write(random_graph(np.random.default_rng(0), layers=5, units=24))
+    return store
+
+
+def test_a_search_and_a_count_stop_when_their_time_is_up(store: DuckDBStore) -> None:
+    found = store.find(compile_query(ENDLESS), Limits(rows=None, seconds=0.1))
+    assert (found.stopped_by, found.truncated, found.matches) == ("seconds", True, [])
+    with pytest.raises(CircuitdbError, match=r"counting took longer than 0\.1 s"):
+        store.count(compile_query(ENDLESS), Limits(rows=None, seconds=0.1))
+
+
+def test_whatever_a_search_is_at_when_its_time_is_up_it_says_so(store: DuckDBStore) -> None:
+    query = compile_query(STAGES)
+    started = time.perf_counter()
+    whole = store.find(query, Limits(rows=None, seconds=None))
+    took = time.perf_counter() - started
+    assert whole.matches
+    for seconds in np.linspace(took / 20, took, 20):
+        found = store.find(query, Limits(rows=None, seconds=float(seconds)))
+        expected = [] if found.stopped_by == "seconds" else whole.matches
+        assert found.matches == expected
+        assert found.truncated == (found.stopped_by == "seconds")
+
+
+def test_kernels_are_compared_only_where_the_rest_of_a_condition_holds() -> None:
+    joined = compile_query(
+        "find { a -> b as e; b -> c as f; where agreement(e, f) > 0.9 and e.share > 0.1 and f.share > 0.2 }"
+    )
+    apart = compile_query(
+        "find { a -> b as e where share > 0.1; b -> c as f where share > 0.2; where agreement(e, f) > 0.9 }"
+    )
+    assert candidates_of([joined.body]).conditions == candidates_of([apart.body]).conditions
+    assert len(candidates_of([joined.body]).conditions) == 2
