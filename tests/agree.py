@@ -45,7 +45,10 @@ MOST_LABELLINGS = 2000
 
 @contextmanager
 def planted(document: Document, address: str) -> Iterator[Store]:
-    """A store that holds the document alone: a new DuckDB file for the address `duckdb`, else an emptied Neo4j."""
+    """A store that holds the document alone: a new DuckDB file for the address `duckdb`, else an emptied Neo4j.
+
+    It stays open, since most queries cost less than to open a file.
+    """
     with ExitStack() as stack:
         if address == DUCKDB:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -59,6 +62,7 @@ def planted(document: Document, address: str) -> Iterator[Store]:
             store.write(graph)
         for analogues in exchange.analogues:
             store.write_analogues(analogues)
+        stack.enter_context(store.session())
         yield store
 
 

@@ -27,7 +27,9 @@ from circuitdb.pattern.model import Query
 GOLDEN = sorted((Path(__file__).parent.parent / "language" / "golden").glob("*.motif"))
 FOREVER = "find all { unit a; unit b; unit c; unit d; unit e; unit f; unit g; unit h }"
 RUNNING = "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH 'MATCH (a:Unit' RETURN 1"
-COMMAND = (sys.executable, "-c", "from circuitdb.cli import main; main()")
+# Where the tests run in the background, their children are born deaf to SIGINT.
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+COMMAND = (sys.executable, "-c", f"{LISTENING}; from circuitdb.cli import main; main()")
 
 
 def _query(path: Path) -> Query:
