@@ -63,9 +63,8 @@ def test_two_networks_are_joined_and_their_circuits_compared(
     monkeypatch.setenv("CIRCUITDB_DATA", str(data_folder))
     outputs = executed("universality", tmp_path)
     assert sum("<table" in data.get("text/html", "") for data in outputs) == 3
-    assert "analogue squeezenet1_1/" in next(
-        data["text/html"] for data in outputs if "<svg" in data.get("text/html", "")
-    )
+    [unit] = [data["text/html"] for data in outputs if "<svg" in data.get("text/html", "")]
+    assert "analogue squeezenet1_1/" in unit
     assert (tmp_path / "shared.html").stat().st_size > 100_000
 
 
