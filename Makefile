@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 CIRCUITDB_DATA ?= ../shared/data
 WEIGHTS = $(CIRCUITDB_DATA)/models
+PHOTOGRAPHS = $(CIRCUITDB_DATA)/images/kodak24_png.tar
 BIN = .venv/bin
 READY = .venv/ready
 
@@ -30,13 +31,21 @@ test: $(READY) ## Run all tests, those of Neo4j and of a browser where these can
 agree: $(READY) ## Compare the stores with the oracle on N random queries (N=1000)
 	$(BIN)/python -m tests.agree $(N)
 
-zoo: $(READY) ## Ingest the five real networks into zoo.duckdb
+zoo: $(READY) ## Ingest the five real networks into zoo.duckdb and report on InceptionV1
 	$(BIN)/circuitdb ingest inceptionv1 --weights $(WEIGHTS)/bvlc_googlenet_inceptionv1.safetensors --replace --db zoo.duckdb
 	$(BIN)/circuitdb ingest alexnet --weights $(WEIGHTS)/alexnet_features_torchvision.safetensors --replace --db zoo.duckdb
 	$(BIN)/circuitdb ingest vgg16 --weights $(WEIGHTS)/vgg16_features_torchvision.safetensors --replace --db zoo.duckdb
 	$(BIN)/circuitdb ingest squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1_caffe.safetensors --replace --db zoo.duckdb
 	$(BIN)/circuitdb ingest resnetv2_50 --weights $(WEIGHTS)/resnet_v2_50_slim_blocks1-3.safetensors --partial --replace --db zoo.duckdb
 	$(BIN)/circuitdb ls --db zoo.duckdb
+	@if test -f $(PHOTOGRAPHS); then \
+	  $(BIN)/circuitdb probe inceptionv1 --weights $(WEIGHTS)/bvlc_googlenet_inceptionv1.safetensors \
+	    --probes $(PHOTOGRAPHS) --maps flip --db zoo.duckdb && \
+	  $(BIN)/circuitdb report union_over_cases --model inceptionv1 --limit 50 --samples 50 --db zoo.duckdb -o zoo.html; \
+	else \
+	  echo "No photographs at $(PHOTOGRAPHS): the report asks a question that needs none."; \
+	  $(BIN)/circuitdb report cross_inhibition --model inceptionv1 --limit 50 --samples 50 --db zoo.duckdb -o zoo.html; \
+	fi
 
 bench: $(READY) ## Run the benchmarks and print their table
 	$(BIN)/python -m benchmarks

@@ -55,7 +55,7 @@ PROBED: Mapping[str, Sequence[str]] = {
 COMPARED = ("flip", "rotate(90)")
 """The maps that are compared with the planted ones."""
 
-EVERY = 8
+EVERY = 6
 """One in so many of the synthetic pictures is shown to the networks, which is enough to find their maps."""
 
 SAMPLES = 39

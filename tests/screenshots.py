@@ -2,7 +2,7 @@
 
 `python tests/screenshots.py demo.html docs/images/demo_report.png` photographs a page from its top, 1000 pixels wide
 and 1100 high unless `--width` and `--height` say otherwise, at the place that `--at` names (`#section-2`), `--dark` if
-so asked, and keeps the file small by a palette of 64 colours.
+so asked, and keeps the file small by a palette of 256 colours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from browser import BrowserError, fetch, started
 from PIL import Image
 
-_COLOURS = 64
+_COLOURS = 256
 _SETTLED = 0.5
 """Seconds until drawings have been made and painted."""
 
@@ -24,8 +24,8 @@ _SETTLED = 0.5
 def photograph(page: Path, picture: Path, *, width: int, height: int, at: str, dark: bool) -> None:
     """Write a picture of a page as it is shown."""
     with started() as browser:
-        browser.open(page.resolve(), width=width, height=height, dark=dark, after=at)
         browser.devtools("Emulation.setScrollbarsHidden", {"hidden": True})
+        browser.open(page.resolve(), width=width, height=height, dark=dark, after=at)
         time.sleep(_SETTLED)
         png = base64.b64decode(browser.devtools("Page.captureScreenshot", {"format": "png"})["data"])
     with Image.open(io.BytesIO(png)) as image:

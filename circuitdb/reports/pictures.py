@@ -66,10 +66,11 @@ def all_edges(circuit: Circuit, behind: Background) -> list[Row]:
 
 def drawn(circuit: Circuit, behind: Background) -> Drawing:
     """The drawing of one circuit."""
+    named = circuit.motif if circuit.motif not in (None, "query") else "Circuit"
     return draw_circuit(
         circuit.units,
         all_edges(circuit, behind),
-        title=f"{circuit.motif or 'query'} in {circuit.model}",
+        title=f"{named} in {circuit.model}",
         records=behind.records,
         examples=behind.examples,
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from circuitdb.errors import InputError
 from circuitdb.pattern.compile import compile_query
-from circuitdb.reports.drawing import draw_circuit, draw_kernel_matrix, draw_pattern
+from circuitdb.reports.drawing import draw_circuit, draw_kernel_matrix, draw_null, draw_pattern
 from circuitdb.reports.drawing.circuit import circuit_scene
 from circuitdb.reports.drawing.colours import BLUE, RED
 from circuitdb.reports.drawing.kernel import kernel_part, shade
@@ -356,3 +356,13 @@ def png(grey: int = 90) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (8, 8), (grey, zlib.crc32(bytes([grey])) % 255, 30)).save(file, "PNG")
     return file.getvalue()
+
+
+def test_a_chance_that_never_varies_is_a_bar_at_its_place_within_the_picture() -> None:
+    for observed, counts in ((1, [0] * 39), (0, [0] * 5), (3, [7] * 20)):
+        root = ElementTree.fromstring(draw_null(observed, counts, title="Chance").svg)
+        bars = [rect for rect in root.iter("{http://www.w3.org/2000/svg}rect") if rect.get("fill") == "#8c8c8c"]
+        assert len(bars) == 1
+        left, wide = float(str(bars[0].get("x"))), float(str(bars[0].get("width")))
+        assert 24 <= left < left + wide <= float(str(root.get("width"))) - 24
+        assert wide < 20

@@ -31,15 +31,41 @@ def shown(notebook: Any) -> list[dict[str, str]]:
     return [output["data"] for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
 
 
+def executed(name: str, folder: Path) -> list[dict[str, str]]:
+    """What the cells of an example show when it runs in a folder."""
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    return shown(notebook)
+
+
 def test_the_tour_runs_and_shows_drawings_and_tables(tmp_path: Path) -> None:
-    notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = shown(notebook)
+    outputs = executed("tour", tmp_path)
     assert sum("image/svg+xml" in data for data in outputs) == 2
     drawings = [data["text/html"] for data in outputs if "<svg" in data.get("text/html", "")]
     assert len(drawings) == 5
     assert "dog head facing left" in drawings[1]
     assert (tmp_path / "dogs.html").stat().st_size > 50_000
+
+
+def test_inceptionv1_is_read_and_asked_for_the_circuits_of_the_essay(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIRCUITDB_DATA", str(data_folder))
+    outputs = executed("inceptionv1", tmp_path)
+    assert sum("<svg" in data.get("text/html", "") for data in outputs) == 3
+    assert any("graphs with shuffled edges hold" in data.get("text/plain", "") for data in outputs)
+    assert (tmp_path / "unions.html").stat().st_size > 100_000
+
+
+def test_two_networks_are_joined_and_their_circuits_compared(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIRCUITDB_DATA", str(data_folder))
+    outputs = executed("universality", tmp_path)
+    assert sum("<table" in data.get("text/html", "") for data in outputs) == 3
+    [unit] = [data["text/html"] for data in outputs if "<svg" in data.get("text/html", "")]
+    assert "analogue squeezenet1_1/" in unit
+    assert (tmp_path / "shared.html").stat().st_size > 100_000
 
 
 def test_examples_are_kept_without_outputs() -> None:

@@ -25,9 +25,9 @@ from circuitdb.database import Database
 from circuitdb.reports import words
 from circuitdb.reports.drawing.kernel import LEVELS, kernel_part
 from circuitdb.reports.drawing.svg import serialise
-from circuitdb.reports.page import circuits_page
+from circuitdb.reports.page import Section, Table, circuits_page, sections_page, write_page
 from circuitdb.reports.page.content import LEVEL_CHARACTERS
-from tests.graphs import graph_of, random_graph, toy_graph
+from tests.graphs import graph_of, random_graph, random_responses, toy_graph
 
 CROSSED = "find { left +> l +> both; right +> r +> both; left -| r; right -| l; every edge where share > 0.01 }"
 HOSTILE = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">&amp;'\""
@@ -61,16 +61,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     store.write(replace(toy, model={**toy.model, "weights_sha256": "ab" * 32, "source": "a.safetensors"}))
     hostile = graph_of({"L0": 2, HOSTILE.replace("/", "|").replace(":", ";"): 2}, [], name="hostile")
     store.write(hostile)
-    layers = {"a": 4, "b": 5, "c": 5}
-    rng = np.random.default_rng(1)
-    edges = [
-        (f"{s}:{i}", f"{t}:{j}", float(rng.normal()))
-        for s, t in (("a", "b"), ("b", "c"))
-        for i in range(layers[s])
-        for j in range(layers[t])
-    ]
     labels = [("b:0", HOSTILE, HOSTILE), ("c:1", "Straße\nmit Umlaut")]
-    store.write(with_kernels(graph_of(layers, edges, name="many", labels=labels)))
+    store.write(dense_network(np.random.default_rng(1), "many", labels=labels))
     return circuitdb.open(path)
 
 
@@ -265,6 +257,93 @@ def test_words_say_what_a_query_asks() -> None:
     assert "e.share > 0.1" in said
 
 
+@pytest.fixture(scope="module")
+def stories(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two sections, the first with two circuits side by side, a drawing, a table and chance."""
+    file = tmp_path_factory.mktemp("stories") / "stories.html"
+    found = database.find(CROSSED, model="toy")
+    others = database.find("find { x -> y -> z }", model="many")
+    chance = database.significance(CROSSED, model="toy", samples=20)
+    sections = [
+        Section(
+            "Dogs & <b>cats</b>",
+            ("Two circuits.",),
+            [Table("How many", ("network", "circuits", "score"), [("toy", 1234, 0.12345), (HOSTILE, None, None)])],
+            [[found[0], others[0]], [others[1]]],
+            [database.diagram(CROSSED, model="toy")],
+            asked=found,
+            significance=chance,
+        ),
+        Section("Words alone", ("Nothing is drawn here.",)),
+    ]
+    page = sections_page("Stories", "A lead.", sections, database, models=["toy", "many"], command="circuitdb demo")
+    write_page(file, page)
+    return file
+
+
+def test_a_page_in_sections_tells_each_with_its_table_circuits_and_chance(stories: Path) -> None:
+    parsed = Parsed(stories.read_text(encoding="utf-8"))
+    for said in ("Dogs & <b>cats</b>", "Two circuits.", "Nothing is drawn here.", "1,234 0.123", "left inhibits r"):
+        assert said in parsed.text
+    assert "of 20 held as many" in parsed.text or "of 20 hold" in parsed.text or "20 graphs" in parsed.text
+    assert HOSTILE in parsed.text
+    assert len(parsed.data["circuits"]) == 3
+    groups = [json.loads(str(a["data-circuits"])) for _, a in parsed.elements if "data-circuits" in a]
+    assert groups == [[[0, 1], [2]]]
+    assert "circuitdb demo" in parsed.words
+
+
+def dense_network(rng: np.random.Generator, name: str, **given: Any) -> ModelGraph:
+    """Three layers, every unit of one wired to every unit of the next, with kernels."""
+    layers = {"a": 4, "b": 5, "c": 5}
+    edges = [
+        (f"{s}:{i}", f"{t}:{j}", float(rng.normal()))
+        for s, t in (("a", "b"), ("b", "c"))
+        for i in range(layers[s])
+        for j in range(layers[t])
+    ]
+    return with_kernels(graph_of(layers, edges, name=name, **given))
+
+
+def probed_twins(address: str) -> None:
+    """The same network under two names, with the same responses."""
+    for name in ("first", "second"):
+        rng = np.random.default_rng(8)
+        graph = dense_network(rng, name)
+        store = open_store(address)
+        store.write(graph)
+        store.write_responses(name, random_responses(rng, graph, pictures=40, numbers=16))
+        store.close()
+
+
+def test_what_models_share_is_a_page(command: Command, tmp_path: Path) -> None:
+    """Two networks that are one: every circuit comes back, with the edges of its own."""
+    address, file = str(tmp_path / "twins.duckdb"), tmp_path / "shared.html"
+    probed_twins(address)
+    with circuitdb.open(address) as database:
+        for one, other in (("first", "second"), ("second", "first")):
+            database.join(one, other, samples=1)
+    query = "find { {a, c} +> b }"
+    arguments = ("report", query, "--models", "first,second", "--samples", "3", "--limit", "20", "-o", str(file))
+    assert command(*arguments, db=address).code == 0
+    first = file.read_bytes()
+    parsed = Parsed(first.decode())
+    assert "What first and second share" in parsed.text
+    assert "equal function" in parsed.text
+    drawn = parsed.data["circuits"]
+    assert len(drawn) >= 2
+    for own, copy in zip(drawn[::2], drawn[1::2], strict=True):
+        assert (own["model"], copy["model"]) == ("first", "second")
+        assert copy["units"] == {name: key.replace("first/", "second/") for name, key in own["units"].items()}
+        assert [edge[2:] for edge in copy["edges"]] == [edge[2:] for edge in own["edges"]]
+    line = next(line for line in parsed.words if line.startswith("circuitdb report"))
+    file.unlink()
+    assert command(*shlex.split(line)[1:], db="nowhere.duckdb").code == 0
+    assert file.read_bytes() == first
+    assert command("report", "--models", "first,second", "--model", "first", db=address).code == 2
+    assert command("report", db=address).code == 2
+
+
 # --- in a real browser -----------------------------------------------------------------------------------------------
 
 
@@ -356,6 +435,24 @@ def test_axe_finds_nothing_to_mend(browser: browsers.Browser, page: Path, dark: 
         browser.open(page, dark=dark, after=after)
         browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
         assert browser.violations() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_in_sections_is_as_whole_and_as_readable(browser: browsers.Browser, stories: Path, dark: bool) -> None:
+    browser.open(stories, dark=dark)
+    assert browser.run("return document.querySelectorAll('.beside article').length") == 2
+    assert browser.run("return document.querySelectorAll('article').length") == 3
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert browser.violations() == []
+    browser.run("document.querySelector('#unit-table a').click()")
+    for _ in range(50):
+        if browser.run("return document.getElementById('overview').hidden"):
+            break
+    assert browser.run("return document.getElementById('overview').hidden")
+    assert browser.complaints() == []
+    assert browser.requests() == [stories.as_uri()]
+    browser.open(stories, width=390)
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
 
 
 def test_it_prints_on_paper(browser: browsers.Browser, page: Path) -> None:

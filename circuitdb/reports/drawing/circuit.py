@@ -40,7 +40,8 @@ def draw_circuit(
     Parameters
     ----------
     units
-        Unit keys by their names in the motif, a list of keys for a counted block's name.
+        Unit keys by their names in the motif, a list of keys for a counted block's name, of which 16 are drawn at most;
+        units without a name as the list of the empty name.
     edges
         Rows with `source`, `target` (keys), and the edge's properties.
     title
@@ -105,9 +106,10 @@ def _names(
     left_out: dict[str, int] = {}
     for name, unit in units.items():
         keys = [unit] if isinstance(unit, str) else list(unit)
-        if len(keys) > _MOST_OF_A_LIST:
-            left_out[name] = len(keys) - _MOST_OF_A_LIST
-        for key in keys[:_MOST_OF_A_LIST]:
+        most = _MOST_OF_A_LIST if name else len(keys)
+        if len(keys) > most:
+            left_out[name] = len(keys) - most
+        for key in keys[:most]:
             names.setdefault(key, []).append(name)
     if not units:
         for edge in edges:

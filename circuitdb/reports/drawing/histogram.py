@@ -26,8 +26,10 @@ def draw_null(observed: float, counts: Sequence[float], *, title: str) -> Drawin
     low, high = low - margin, high + margin
     room = _WIDTH - 2 * _LEFT
     spread = float(values.max() - values.min())
-    bars = int(min(_MOST_BARS, max(1, np.sqrt(len(values)) * 1.5, 1))) if spread else 1
-    heights, edges = np.histogram(values, bins=bars)
+    if spread:
+        heights, edges = np.histogram(values, bins=int(min(_MOST_BARS, max(1, np.sqrt(len(values)) * 1.5))))
+    else:
+        heights, edges = np.array([len(values)]), values[0] + np.array([-1, 1]) * (high - low) / 100
 
     def across(value: float) -> float:
         return _LEFT + (value - low) / (high - low) * room

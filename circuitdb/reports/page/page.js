@@ -298,4 +298,5 @@
   else drawGroups();
   if (circuits.length || data.kind === "circuits") listUnits();
   route();
+  if (page.hidden && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
 })();
