@@ -41,7 +41,6 @@ FIT = 0.85
 """Least correlation of the tuning with a bump over the directions."""
 OPPOSITE = 0.5
 """Largest response to the opposite direction, as part of the response to the best one."""
-SAMPLES = 100
 
 CIRCUITS = {
     "curve from lines": f'find curve_from_lines where curve.label ~ "{CURVE}"',
@@ -189,7 +188,7 @@ def counts(database: Database, models: Sequence[str]) -> Iterator[list[Any]]:
             yield [model, kind, len(units), where]
 
 
-def partners(database: Database, models: Sequence[str]) -> Iterator[list[Any]]:
+def partners(database: Database, models: Sequence[str], samples: int) -> Iterator[list[Any]]:
     """A row for each two joined models and kind: units whose best three analogues hold one of the kind, beside chance.
 
     Chance: the analogues of a layer's units are permuted within the layer. Directions: median of the degrees between
@@ -214,7 +213,7 @@ def partners(database: Database, models: Sequence[str]) -> Iterator[list[Any]]:
             partner = {unit: next((t for t in found[unit] if t in other), None) for unit in own}
             apart = [_apart(np.array(own[u]), np.array(other[t])) for u, t in partner.items() if t is not None]
             draws = []
-            for _ in range(SAMPLES):
+            for _ in range(samples):
                 of = {
                     unit: drawn
                     for units in by_layer.values()
@@ -222,16 +221,16 @@ def partners(database: Database, models: Sequence[str]) -> Iterator[list[Any]]:
                     if unit in own
                 }
                 draws.append(sum(any(t in other for t in found[str(drawn)]) for drawn in of.values()))
-            p = (1 + sum(draw >= len(apart) for draw in draws)) / (1 + SAMPLES)
+            p = (1 + sum(draw >= len(apart) for draw in draws)) / (1 + samples)
             chance = f"{np.mean(draws):.1f} ± {np.std(draws, ddof=1):.1f}"
             degrees = f"{np.median(apart):g}°" if apart else ""
             yield [a, b, kind, len(own), len(other), len(apart), chance, f"{p:.3f}", degrees]
 
 
-def circuits(database: Database, models: Sequence[str]) -> Iterator[list[Any]]:
+def circuits(database: Database, models: Sequence[str], samples: int) -> Iterator[list[Any]]:
     """A row for each circuit behind the features and two joined models: how many come back, beside chance."""
     for name, query in CIRCUITS.items():
-        found = database.universality(query, models=models, samples=SAMPLES)
+        found = database.universality(query, models=models, samples=samples)
         for row in found.rows():
             nulls = row["nulls"]
             decoys = nulls["decoys"]
@@ -257,6 +256,7 @@ def main() -> None:
     parser.add_argument("--db", required=True, help="the database")
     parser.add_argument("--models", help="A,B,…; all unless given, those with random weights in the first table alone")
     parser.add_argument("--tuned", action="store_true", help="the labels are there: do not run the networks")
+    parser.add_argument("--samples", type=int, default=100, help="how often each null is drawn (100)")
     options = parser.parse_args()
     data = graphs.data_file(graphs.WEIGHTS)
     weights = [] if data is None else [str(file) for file in sorted(Path(data).parent.glob("*.safetensors"))]
@@ -269,13 +269,13 @@ def main() -> None:
         trained = [name for name, row in models.items() if not str(row["source"]).startswith(RANDOM)]
         _print(["model", "kind", "units", "where"], counts(database, list(models)))
         columns = ["a", "b", "kind", "in a", "in b", "partner is one", "permuted", "p", "directions apart"]
-        _print(columns, partners(database, trained))
+        _print(columns, partners(database, trained, options.samples))
         joined = {(one.source, one.target) for one in database.analogues(trained)}
         both = [m for m in trained if all(m == o or {(m, o), (o, m)} <= joined for o in trained)]
         if len(both) < 2:
             raise InputError("no two models were joined both ways; run: circuitdb join A B --both")
         columns = ["circuit", "a", "b", "circuits", "recurring", "permuted matches", "rewired edges", "decoys"]
-        _print(columns, circuits(database, both))
+        _print(columns, circuits(database, both, options.samples))
 
 
 def _print(columns: Sequence[str], rows: Iterator[list[Any]]) -> None:

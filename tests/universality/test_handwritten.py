@@ -246,8 +246,8 @@ def test_joins_on_neo4j_are_those_of_the_file(
         for name in ("score", "excess", "q"):
             assert [row[name] for row in there.values()] == pytest.approx([row[name] for row in here.values()])
         assert all(there[unit]["mutual"] == row["mutual"] for unit, row in here.items())
-    asked = CURVES + f" in {FIRST} analogous in {SECOND}"
-    found = [opened.find(asked, limit=100_000) for opened in (database, on_neo4j)]
+    asked = CURVES_OF_FIRST + f" in {FIRST} analogous in {SECOND}"
+    found = [opened.find(asked, limit=100_000, seconds=None) for opened in (database, on_neo4j)]
     assert len(found[0]) > 100
     assert [circuit.units for circuit in found[0]] == [circuit.units for circuit in found[1]]
     tables = [
