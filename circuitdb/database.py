@@ -23,12 +23,11 @@ from circuitdb.backends.validation import checked
 from circuitdb.circuits import Asked, Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
-from circuitdb.language.diagnostics import nearest_names
-from circuitdb.language.library import library_files
-from circuitdb.pattern.compile import compile_query
+from circuitdb.language.diagnostics import nearest
 from circuitdb.pattern.keeping import remarks_on
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
+from circuitdb.question import DEFAULT_SECONDS, compile_question, keep_rules, rows_asked, seconds_asked
 from circuitdb.reports.exchange import Exchange, document_text, read_document, write_document
 from circuitdb.transfer import Copied, canonical, model_names, push
 from circuitdb.units import Unit
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
     from circuitdb.universality.join import Joined
     from circuitdb.universality.signatures import Reader
     from circuitdb.universality.table import Universality
-
-DEFAULT_ROWS = 1000
-DEFAULT_SECONDS = 60.0
-_MOST_ROWS = 2**31 - 1
-_MOST_SECONDS = 1e6
 
 
 class Database:
@@ -235,13 +229,13 @@ class Database:
         with self._store.session():
             models = self.models()
             text, compiled = self._compile(query, model, parameters, models)
-            limits = Limits(rows=_rows(compiled, limit), seconds=_seconds(seconds))
+            limits = Limits(rows=rows_asked(compiled, limit), seconds=seconds_asked(seconds))
             found = self._store.find(replace(compiled, limit=None), limits)
         return Circuits(
             (Circuit(compiled.motif, m.model, m.units, m.edges, m.score, self) for m in found.matches),
             query=text,
             store=self.address,
-            keep=_keep_rules(models, compiled.models),
+            keep=keep_rules(models, compiled.models),
             seconds=found.seconds,
             truncated=found.truncated,
             stopped_by=found.stopped_by,
@@ -263,7 +257,7 @@ class Database:
         """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
         with self._store.session():
             _, compiled = self._compile(query, model, parameters, self.models())
-            return self._store.count(compiled, Limits(rows=None, seconds=_seconds(seconds)))
+            return self._store.count(compiled, Limits(rows=None, seconds=seconds_asked(seconds)))
 
     def remarks(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
@@ -547,7 +541,7 @@ class Database:
         """
         models = self.models()
         _, compiled = self._compile(query, model, parameters, models)
-        compiled = replace(compiled, limit=_rows(compiled, None))
+        compiled = replace(compiled, limit=rows_asked(compiled, None))
         explanation = self._store.explain(compiled)
         texts = {explanation.language: (explanation.text, explanation.parameters)}
         if "sql" not in texts:
@@ -702,106 +696,4 @@ class Database:
         models: Sequence[Row],
     ) -> tuple[str, Query]:
         """The text of a query and what it means; `models` are those of the store, `model` those to be searched."""
-        text, source_name, folder = read_query(query)
-        layers = {row["name"]: [layer["name"] for layer in row["layers"]] for row in models}
-        searched = None if model is None else [model] if isinstance(model, str) else list(model)
-        for name in searched or ():
-            if name not in layers:
-                raise InputError(f"no model {name!r} in {self.address}{nearest(name, layers)}")
-        compiled = compile_query(
-            text, catalog=layers, models=searched, parameters=parameters, source_name=source_name, folder=folder
-        )
-        return text, compiled
-
-
-def _keep_rules(models: Sequence[Row], searched: Sequence[str] | None) -> str:
-    """The keep rule of the models searched; where they have several, each with its models."""
-    rules: dict[str, list[str]] = {}
-    for model in models:
-        if searched is None or model["name"] in searched:
-            rules.setdefault(model["keep"] or "unknown", []).append(model["name"])
-    if len(rules) == 1:
-        return next(iter(rules))
-    return "; ".join(f"{rule} ({', '.join(names)})" for rule, names in rules.items())
-
-
-def _rows(query: Query, limit: int | None) -> int:
-    """How many circuits to bring: what the caller says, else what the text says, else the default."""
-    asked = query.limit if limit is None else limit
-    if asked is not None and asked < 0:
-        raise InputError(f"a limit of {asked} circuits is none; give 0 or more")
-    return DEFAULT_ROWS if asked is None else min(asked, _MOST_ROWS)
-
-
-def _seconds(seconds: float | None) -> float | None:
-    """How long to search; None where no limit is meant."""
-    if seconds is not None and not seconds > 0:
-        raise InputError(f"a search cannot take at most {seconds} seconds; give more than 0, or None for no limit")
-    return None if seconds is None or seconds > _MOST_SECONDS else seconds
-
-
-def read_query(query: str | Path) -> tuple[str, str, Path]:
-    """Text of the language from a motif's name, a file's path or the text itself.
-
-    Returns
-    -------
-    The text, what messages call it, and the folder that its imports are relative to.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or a bare name is no motif of the library.
-    """
-    name = str(query)
-    if isinstance(query, Path) or name.endswith(".motif") or _is_file(name):
-        return read_text(Path(query)), name, Path(query).parent
-    if re.fullmatch(r"\w+", name):
-        return f"find {library_motif(name).stem}", "query", Path()
-    return name, "query", Path()
-
-
-def read_text(file: Path) -> str:
-    """The text of a file in UTF-8.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or is no text.
-    """
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is not text in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
-
-
-def library_motif(name: str) -> Path:
-    """The file of a motif of the library.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name; the nearest name is told.
-    """
-    files = {path.stem: path for path in library_files()}
-    if name not in files:
-        raise InputError(f"no motif {name!r} in the library{nearest(name, files)}")
-    return files[name]
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the nearest right ones, or some that there are."""
-    words = sorted(words)
-    close = nearest_names(word, words)
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
-    some = words[:8]
-    return f"; there {'is' if len(some) == 1 else 'are'} {', '.join(some)}" if some else ""
+        return compile_question(query, model, parameters, models, self.address)

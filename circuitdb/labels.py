@@ -46,7 +46,7 @@ def read_labels(file: Path, model: Mapping[str, Any] | None = None) -> Labels:
     InputError
         If the file cannot be read, says something else, or numbers units that the model does not have.
     """
-    from circuitdb.database import read_text
+    from circuitdb.question import read_text
 
     text = read_text(file)
     if file.suffix.lower() != ".json":

@@ -212,8 +212,8 @@ def motifs(
 ) -> None:
     """List the motifs of the library, or print one."""
     from circuitdb.cli import output
-    from circuitdb.database import library_motif
     from circuitdb.language.library import library_files
+    from circuitdb.question import library_motif
 
     if name is not None:
         path = library_motif(name)

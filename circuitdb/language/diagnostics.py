@@ -61,6 +61,16 @@ def nearest_names(wrong: str, known: Iterable[str], at_most: int = 3) -> tuple[s
     return tuple(folded[name] for name in close)
 
 
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest right ones, or some that there are."""
+    words = sorted(words)
+    close = nearest_names(word, words)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    some = words[:8]
+    return f"; there {'is' if len(some) == 1 else 'are'} {', '.join(some)}" if some else ""
+
+
 def render(diagnostic: Diagnostic) -> str:
     """The text of a diagnostic: place and message, the line with a caret, hints, nearest names."""
     lines: list[str] = []
