@@ -171,15 +171,17 @@ def test_more_than_half_of_the_queries_find_something(answers: dict[str, Found])
 def test_duckdb_and_neo4j_answer_the_queries_alike(answers: dict[str, Found], neo4j_address: str) -> None:
     store = Neo4jStore(neo4j_address)
     try:
+        for model in store.models():
+            store.delete(model["name"])
         for graph in zoo():
-            store.write(graph, replace=True)
+            store.write(graph)
         for name in NAMES:
             first, second = answers[name], store.find(query_of(name), Limits(rows=200))
             assert [match.units for match in first.matches] == [match.units for match in second.matches], name
             assert first.truncated == second.truncated, name
             scores = [[match.score for match in found.matches] for found in (first, second)]
             assert scores[0] == pytest.approx(scores[1], nan_ok=True), name
-        for model in CATALOG:
-            store.delete(model)
+        for name in CATALOG:
+            store.delete(name)
     finally:
         store.close()
