@@ -514,10 +514,11 @@ def _maps_in_words(maps: Sequence[MapsFound]) -> str:
 
 
 def _matched_in_words(joined: UnitsMatched) -> str:
+    silent = f"; {joined.silent} answer to none of the pictures" if joined.silent else ""
     return (
         f"{joined.b} holds the same circuits, its units shuffled and scaled, one layer later. Responses alone lead "
-        f"{joined.found} of the {joined.planted} units of {joined.a} to their own there; {joined.silent} answer to "
-        f"none of the pictures. A unit and its best analogue correlate by {joined.score:.2f} on average, and by "
+        f"{joined.found} of the {joined.planted} units of {joined.a} to their own there{silent}. "
+        f"A unit and its best analogue correlate by {joined.score:.2f} on average, and by "
         f"{joined.by_chance:.2f} where the units are mixed at random."
     )
 

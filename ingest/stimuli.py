@@ -9,8 +9,8 @@ holds about as much of what it shows as any other. Directions are counter-clockw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ CONTRAST = 0.5
 """Amplitude of gratings and textures: from their darkest to their lightest it is as far as from grey to a line."""
 
 WAVELENGTHS = (3.5, 7.0, 16.0)
+FINE_PHASES = (90.0, 180.0, 270.0)
+"""The finest gratings come in these phases too: few other pictures hold anything as fine in one orientation."""
 WIDTHS = (1.2, 3.0)
 RADII = (7.0, 14.0, 28.0)
 PATCH = 12.0
@@ -108,6 +110,7 @@ def _stimuli(plane: _Plane) -> Iterator[tuple[str, Array]]:
     yield from _chevrons(plane)
     yield from _noise(plane)
     yield from _leaves(plane)
+    yield from _gratings(plane, WAVELENGTHS[:1], FINE_PHASES)
 
 
 def _wave(plane: _Plane, orientation: float, wavelength: float, phase: float = 0.0) -> Array:
@@ -131,16 +134,15 @@ def _both(name: str, drawn: Array) -> Iterator[tuple[str, Array]]:
     yield f"dark {name}", -drawn
 
 
-def _gratings(plane: _Plane) -> Iterator[tuple[str, Array]]:
+def _gratings(
+    plane: _Plane, wavelengths: Sequence[float] = WAVELENGTHS, phases: Sequence[float] = (0.0,)
+) -> Iterator[tuple[str, Array]]:
     """Round patches of stripes: a picture full of them would drive deep units the same everywhere."""
     places = plane.repeated(PATCH)
     patches = _step(PATCH - np.hypot(places.x, places.up))
-    for wavelength in WAVELENGTHS:
-        for orientation in ORIENTATIONS:
-            yield (
-                f"grating {wavelength:g}px {orientation:g}°",
-                CONTRAST * patches * _wave(places, orientation, wavelength),
-            )
+    for wavelength, phase, orientation in product(wavelengths, phases, ORIENTATIONS):
+        name = f"grating {wavelength:g}px {orientation:g}°{f' phase {phase:g}°' if phase else ''}"
+        yield name, CONTRAST * patches * _wave(places, orientation, wavelength, np.radians(phase))
 
 
 def _lines(plane: _Plane) -> Iterator[tuple[str, Array]]:
