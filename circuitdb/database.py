@@ -25,6 +25,7 @@ from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
 from circuitdb.language.diagnostics import nearest
 from circuitdb.pattern.keeping import remarks_on
+from circuitdb.pattern.maps import ANALOG
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
 from circuitdb.question import DEFAULT_SECONDS, compile_question, keep_rules, rows_asked, seconds_asked
@@ -231,6 +232,9 @@ class Database:
             text, compiled = self._compile(query, model, parameters, models)
             limits = Limits(rows=rows_asked(compiled, limit), seconds=seconds_asked(seconds))
             found = self._store.find(replace(compiled, limit=None), limits)
+            remarks = remarks_on(compiled, {row["name"]: row["keep"] for row in models})
+            if not found.matches:
+                remarks += self._lacking_maps(compiled, [row["name"] for row in models])
         return Circuits(
             (Circuit(compiled.motif, m.model, m.units, m.edges, m.score, self) for m in found.matches),
             query=text,
@@ -240,10 +244,23 @@ class Database:
             truncated=found.truncated,
             stopped_by=found.stopped_by,
             total=found.total,
-            remarks=remarks_on(compiled, {row["name"]: row["keep"] for row in models}),
+            remarks=remarks,
             asked=Asked(str(query), compiled.models, parameters, limit),
             reader=self,
         )
+
+    def _lacking_maps(self, query: Query, models: Sequence[str]) -> tuple[str, ...]:
+        """A sentence for every model searched that holds no row of a map which every circuit needs."""
+        maps = dict.fromkeys(row.map for row in query.body.rows if row.map != ANALOG)
+        sentences = []
+        for model in models if query.models is None else query.models:
+            lacking = [m for m in maps if not self.count(f"find {{ unit a where {m}(a) != missing }}", model=model)]
+            if lacking:
+                sentences.append(
+                    f"no unit of {model} has an image under {' or '.join(lacking)}, which every circuit needs; "
+                    f"`circuitdb probe {model}` looks for images, `--maps` names others than the usual"
+                )
+        return tuple(sentences)
 
     def count(
         self,

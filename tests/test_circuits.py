@@ -107,6 +107,20 @@ def test_every_shorter_limit_gives_the_first_of_the_same_circuits(database: Data
         assert list(database.find("find { a -> b -> c } in toy", limit=limit)) == every[:limit]
 
 
+def test_where_nothing_has_an_image_under_a_map_the_result_says_so(database: Database) -> None:
+    def told(query: str) -> list[str]:
+        circuits = database.find(query)
+        assert not circuits
+        return [remark for remark in circuits.remarks if "image" in remark]
+
+    [told_of_twin] = told("find { a -> b; negate(a) -> b } in twin")
+    assert "no unit of twin has an image under negate," in told_of_twin
+    assert len(told("find { a -> b; negate(a) -> b }")) == 2
+    assert not told("find { a -> b where share > 2 }")
+    assert not told("find { a -> b where share > 2; flip(a) -> b }")
+    assert not told("find { a -> b where share > 2; no negate(a) -> b }")
+
+
 def test_the_keep_rule_names_its_models_where_they_differ(tmp_path: Path) -> None:
     from dataclasses import replace
 
