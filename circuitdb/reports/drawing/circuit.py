@@ -15,7 +15,7 @@ import numpy as np
 
 from circuitdb.graph import split_key
 from circuitdb.reports.drawing import text
-from circuitdb.reports.drawing.layout import LINE_SIZE, TILE_PADDING, TILE_WIDTHS
+from circuitdb.reports.drawing.layout import LINE_SIZE, NAME_SIZE, TILE_PADDING, TILE_WIDTHS
 from circuitdb.reports.drawing.render import render
 from circuitdb.reports.drawing.scene import Link, Scene, Sign, Tile
 from circuitdb.reports.drawing.svg import Drawing
@@ -74,13 +74,14 @@ def circuit_scene(
         Tile(
             key=key,
             column=columns[key],
-            heading=" = ".join(names[key]),
-            lines=_lines(key, records.get(key), several_models),
+            heading=heading,
+            lines=(*more, *_lines(key, records.get(key), several_models)),
             title=unit_words(key, names[key], records.get(key)),
             pictures=tuple(row["thumbnail"] for row in examples.get(key, ()) if row.get("thumbnail"))[:4],
             invariant=key in invariant,
         )
         for key in names
+        for heading, *more in [_heading(names[key])]
     )
     links = tuple(_link(edge) for edge in edges if edge["source"] in names and edge["target"] in names)
     notes = tuple(f"{count} more units of {name} are not drawn" for name, count in left_out.items())
@@ -186,6 +187,14 @@ def _degrees(map_name: str) -> float:
     """The angle of a turn, 0 for other maps."""
     angle = re.search(r"\((-?[0-9.]+)\)", map_name)
     return float(angle[1]) % 360 if angle else 0.0
+
+
+def _heading(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of a unit in the motif on one line, or on a line each where that is too wide."""
+    line = " = ".join(names)
+    if len(names) < 2 or text.width(line, NAME_SIZE, bold=True) <= TILE_WIDTHS[1] - 2 * TILE_PADDING:
+        return (line,)
+    return (names[0], *(f"= {name}" for name in names[1:]))
 
 
 def _lines(key: str, record: Row | None, with_model: bool) -> tuple[str, ...]:
