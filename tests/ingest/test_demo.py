@@ -14,7 +14,7 @@ import circuitdb
 from circuitdb.cli import build_app
 from circuitdb.language.library import library_files
 from ingest.architectures import handwritten
-from ingest.demo import QUESTIONS
+from ingest.stories import DECOYS, FIRST, QUESTIONS, SECOND
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_the_demonstration_can_be_run_again_and_tells_its_stories_in_words(
 ) -> None:
     path, _ = database
     monkeypatch.setattr("ingest.demo.QUESTIONS", QUESTIONS[1:3])
-    monkeypatch.setattr("ingest.demo.MAPS", ("flip",))
+    monkeypatch.setattr("ingest.demo.PROBED", {FIRST: ("flip",), SECOND: (), DECOYS: ("flip",)})
     monkeypatch.setattr("ingest.demo.SAMPLES", 3)
     page = path.with_name("again.html")
     result = CliRunner().invoke(build_app(), ["demo", "--db", str(path), "-o", str(page)], env={"COLUMNS": "100"})
