@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,14 +24,19 @@ STAGES = """find {
 }"""
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
-    store = DuckDBStore(str(tmp_path_factory.mktemp("limits") / "graph.duckdb"))
-    store.write(random_graph(np.random.default_rng(0), layers=5, units=24))
+def written(folder: Path, units: int) -> DuckDBStore:
+    store = DuckDBStore(str(folder / "graph.duckdb"))
+    store.write(random_graph(np.random.default_rng(0), layers=5, units=units))
     return store
 
 
-def test_a_search_and_a_count_stop_when_their_time_is_up(store: DuckDBStore) -> None:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
+    return written(tmp_path_factory.mktemp("limits"), 24)
+
+
+def test_a_search_and_a_count_stop_when_their_time_is_up(tmp_path: Path) -> None:
+    store = written(tmp_path, 60)  # ten million circuits: no machine lists them in the time
     found = store.find(compile_query(ENDLESS), Limits(rows=None, seconds=0.1))
     assert (found.stopped_by, found.truncated, found.matches) == ("seconds", True, [])
     with pytest.raises(CircuitdbError, match=r"counting took longer than 0\.1 s"):
