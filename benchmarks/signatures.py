@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.table import Row
+from benchmarks.zoo import TRAINED
 from ingest.probes import ProbeSet, load_probes
 from ingest.probing import feature_steps, known_preprocessing
 from ingest.responses import measure
@@ -22,10 +23,7 @@ from ingest.sources import load
 
 Floats = npt.NDArray[np.float32]
 
-NETWORKS = {
-    "inceptionv1": "bvlc_googlenet_inceptionv1.safetensors",
-    "alexnet": "alexnet_features_torchvision.safetensors",
-}
+NETWORKS = {name: TRAINED[name] for name in ("inceptionv1", "alexnet")}
 UNITS = 64
 """Units of each layer, at random, whose pairs are looked at."""
 

@@ -2,9 +2,10 @@
 
 In: a network with weights as they were drawn, and how a picture becomes its input. The network is changed: its batch
 norms hold the statistics of their inputs over a few built-in pictures; where it has none, every convolution and linear
-layer is rescaled and shifted so that each of its units has mean 0 and standard deviation 1 over these pictures, which
-is what a calibrated batch norm behind it would do (Krähenbühl et al. 2016, Data-dependent Initializations of
-Convolutional Neural Networks). Networks with other normalisations, which need no statistics, stay as they are.
+layer is rescaled, and shifted if it has a bias, so that each of its units has standard deviation 1 and mean 0 over
+these pictures, which is what a calibrated batch norm behind it would do (Krähenbühl et al. 2016, Data-dependent
+Initializations of Convolutional Neural Networks). Networks with other normalisations, which need no statistics, stay as
+they are.
 """
 
 from __future__ import annotations

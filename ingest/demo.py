@@ -25,6 +25,7 @@ from circuitdb.backends.base import Progress
 from circuitdb.cli import output
 from circuitdb.database import Database
 from circuitdb.language.library import library_files
+from circuitdb.question import library_motif
 from circuitdb.reports.page import Section, Table, sections_page, write_page
 from circuitdb.reports.words import description
 from circuitdb.universality.joining import pair_rows
@@ -46,7 +47,7 @@ DATABASE = "demo.duckdb"
 PAGE = "demo.html"
 
 PROBED: Mapping[str, Sequence[str]] = {
-    "handwritten": ("flip", "rotate(90)", "rotate(180)", "rotate(270)"),
+    FIRST: ("flip", "rotate(90)", "rotate(180)", "rotate(270)"),
     SECOND: (),
     DECOYS: ("flip", "rotate(90)"),
 }
@@ -371,8 +372,7 @@ def _degrees(label: str) -> float:
 
 
 def _first_sentence(motif: str) -> str:
-    [file] = [file for file in library_files() if file.stem == motif]
-    [(_, paragraph), *_] = description(file.read_text(encoding="utf-8"))
+    [(_, paragraph), *_] = description(library_motif(motif).read_text(encoding="utf-8"))
     return paragraph
 
 
