@@ -33,6 +33,10 @@ MapsOption = Annotated[
     ),
 ]
 
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="Where the network runs over the pictures: cpu, cuda, cuda:1.")
+]
+
 
 def add_commands(app: typer.Typer) -> None:
     """Add `ingest`, `probe` and `demo` to the command line."""
@@ -96,6 +100,7 @@ def ingest(
         typer.Option("--probes", metavar="DIR|TAR|synthetic", help="Measure the units' responses to these pictures."),
     ] = None,
     maps: MapsOption = None,
+    device: DeviceOption = "cpu",
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -122,6 +127,7 @@ def ingest(
             seed=seed,
             probes=probes,
             maps=_split(maps),
+            device=device,
             progress=progress,
         )
     _print(summary, format, quiet)
@@ -143,6 +149,7 @@ def probe(
             "need none.",
         ),
     ] = None,
+    device: DeviceOption = "cpu",
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -157,7 +164,7 @@ def probe(
         from ingest.reprobing import probe_models
 
         summaries = probe_models(
-            models, probes=probes, maps=_split(maps), weights=weights or [], db=db, progress=progress
+            models, probes=probes, maps=_split(maps), weights=weights or [], db=db, device=device, progress=progress
         )
     rows = [asdict(summary) for summary in summaries]
     if format is Format.TABLE:

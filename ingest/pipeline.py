@@ -70,6 +70,7 @@ def ingest_model(
     seed: int = 0,
     probes: str | None = None,
     maps: Sequence[str] | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Summary:
     """Read a trained network and write its units and expanded weights into a store.
@@ -101,6 +102,8 @@ def ingest_model(
         Pictures on which to measure the units' responses: a folder, a tar, or `synthetic`. None: not measured.
     maps
         What to look for in the responses, as `ingest.reprobing.probe_models` takes it.
+    device
+        Where the network runs over the probes, as torch names it.
     progress
         Is told how far each stage is.
 
@@ -156,7 +159,9 @@ def ingest_model(
 
             widths = layer_widths(graph.layers.to_pylist())
             pictures = load_probes(probes, input_side(source))
-            responses = probe(source, widths, pictures, maps, named=named_layers(layers, source), progress=tell)
+            responses = probe(
+                source, widths, pictures, maps, named=named_layers(layers, source), device=device, progress=tell
+            )
             graph = with_responses(graph, responses)
     with clock.stage("writing"):
         store = open_store(db)

@@ -35,6 +35,7 @@ def probe(
     maps: Sequence[str] | None = None,
     *,
     named: Sequence[str] | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Responses:
     """What the units of a model do on probes, and which is which other's image under a map.
@@ -47,12 +48,14 @@ def probe(
         Names of the maps to look for; None: flips, quarter turns, contrast and hue, as far as the input allows.
     named
         Module paths of the feature layers, where the graph was made with layers that the user named.
+    device
+        Where the network runs, as torch names it.
 
     Raises
     ------
     InputError
-        If the network has other layers than the graph, if its preprocessing is not known, or if a map is unknown or
-        does not fit its input.
+        If the network has other layers than the graph, if its preprocessing is not known, if a map is unknown or does
+        not fit its input, or if torch does not have the device.
     """
     preprocessing = known_preprocessing(source)
     steps = steps_of(source, preprocessing, layers, named)
@@ -62,7 +65,7 @@ def probe(
         if maps is None
         else parse_maps(maps)
     )
-    measured = measure(source.loaded.network, steps, preprocessing, probes, chosen, progress=progress)
+    measured = measure(source.loaded.network, steps, preprocessing, probes, chosen, device=device, progress=progress)
     found = [
         [layer_map(m, measured.scores[m][place]) for m in chosen if len(measured.layers[place].mean) > 1]
         for place in range(len(steps))

@@ -50,6 +50,7 @@ def probe_models(
     maps: Sequence[str] | None = None,
     weights: Sequence[str] = (),
     db: str = "circuits.duckdb",
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> list[ProbeSummary]:
     """Measure what the units of models in a database do on probes.
@@ -65,6 +66,8 @@ def probe_models(
     weights
         Weights files, in any order: each model takes the one whose SHA-256 is its own. Not needed for networks that
         bring their weights along.
+    device
+        Where the networks run, as torch names it.
 
     Raises
     ------
@@ -91,6 +94,7 @@ def probe_models(
                 pictures,
                 maps,
                 named=named_layers(there[name]["options"]["layers"], source),
+                device=device,
                 progress=progress,
             )
             store.write_responses(name, responses)

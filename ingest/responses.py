@@ -8,6 +8,7 @@ time, once as they are and once under every map, and only these few pictures' re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from circuitdb.backends.base import Progress
-from circuitdb.errors import InputError
+from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.pattern.maps import MapName
 from ingest.preprocessing import Preprocessing
 from ingest.probes import Pictures, ProbeSet
@@ -84,6 +85,7 @@ def measure(
     *,
     batch: int | None = None,
     numbers: int = NUMBERS,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Measured:
     """Run the network over the probes, once as they are and once under each map.
@@ -98,6 +100,8 @@ def measure(
         but for rounding.
     numbers
         How many numbers a picture's responses are sketched into.
+    device
+        Where the network runs and its responses are summed, as torch names it. The network is put back on the CPU.
     progress
         Is told how many runs over a batch are done.
 
@@ -105,16 +109,21 @@ def measure(
     ------
     InputError
         If a map turns pictures onto another shape, or recolours those of a network that sees no colours; if a response
-        is not finite, or the network takes another way through its code than it was traced on.
+        is not finite, or the network takes another way through its code than it was traced on; if torch does not have
+        the device.
+    CircuitdbError
+        If the network fails on a device other than the CPU, for lack of memory or because a tensor of its own stays
+        behind.
     """
     size = preprocessing.size
     _check(maps, preprocessing)
+    at = _known_device(device)
     fixed = fixed_point(layers, size)
-    sums = [_LayerSums(step, size, len(probes.names), numbers) for step in layers]
+    sums = [_LayerSums(step, size, len(probes.names), numbers, at) for step in layers]
     inverse_of = _inverses(maps)
     run = [m for m in maps if m not in inverse_of]
-    alignments = {m: [align(step, m.element, fixed, size) for step in layers] for m in run}
-    scores = {m: [_ScoreSums(step.width) for step in layers] for m in run}
+    alignments = {m: [align(step, m.element, fixed, size).to(at) for step in layers] for m in run}
+    scores = {m: [_ScoreSums(step.width, at) for step in layers] for m in run}
     batches = list(_batches(len(probes.names), batch or _batch(layers)))
     done, total = 0, len(batches) * (1 + len(run))
 
@@ -124,18 +133,45 @@ def measure(
     def compare(m: MapName, plain: Mapping[int, Tensor], place: int, rows: Tensor) -> None:
         scores[m][place].add(plain[place], rows, sums[place].pivot, alignments[m][place])
 
-    for some in batches:
-        pictures = resized(probes.pictures[some], size)
-        plain: dict[int, Tensor] = {}
-        _run(network, layers, as_input(pictures, preprocessing), partial(keep, some, plain))
-        done = _tell(progress, done, total)
-        for m in run:
-            moved = as_input(transformed(pictures, m.element, fixed), preprocessing)
-            _run(network, layers, moved, partial(compare, m, plain))
+    with _network_at(network, at):
+        for some in batches:
+            pictures = resized(probes.pictures[some], size).to(at)
+            plain: dict[int, Tensor] = {}
+            _run(network, layers, as_input(pictures, preprocessing), partial(keep, some, plain))
             done = _tell(progress, done, total)
+            for m in run:
+                moved = as_input(transformed(pictures, m.element, fixed), preprocessing)
+                _run(network, layers, moved, partial(compare, m, plain))
+                done = _tell(progress, done, total)
     found = {m: tuple(score.result(layer.pivot) for score, layer in zip(scores[m], sums, strict=True)) for m in run}
     found |= {m: tuple(layer.T for layer in found[undone]) for m, undone in inverse_of.items()}
     return Measured(tuple(layer.result() for layer in sums), {m: found[m] for m in maps})
+
+
+def _known_device(name: str) -> torch.device:
+    """The device of that name. `InputError` where torch does not have it, or not in double precision."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, dtype=torch.float64, device=device).item()
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        raise InputError(f"torch cannot compute on {name!r} here; there is: {', '.join(there)}") from error
+    return device
+
+
+@contextmanager
+def _network_at(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """The network on a device, with convolutions in whole single precision."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        network.to(device)
+        try:
+            yield
+        except RuntimeError as error:
+            if device.type == "cpu":
+                raise
+            raise CircuitdbError(f"the network failed on {device}: {str(error).splitlines()[0]}") from error
+        finally:
+            network.to("cpu")
 
 
 def _inverses(maps: Sequence[MapName]) -> dict[MapName, MapName]:
@@ -159,11 +195,11 @@ def resized(pictures: Pictures, size: tuple[int, int]) -> Tensor:
 def as_input(pictures: Tensor, preprocessing: Preprocessing) -> Tensor:
     """What the network takes in, of pictures [picture, 3, y, x], RGB, 0..255."""
     if preprocessing.channels == "grey":
-        pictures = torch.einsum("c,ncyx->nyx", torch.tensor(_LUMINANCE), pictures)[:, None]
+        pictures = torch.einsum("c,ncyx->nyx", torch.tensor(_LUMINANCE).to(pictures), pictures)[:, None]
     elif preprocessing.channels == "BGR":
         pictures = pictures.flip(1)
     low, high = preprocessing.range
-    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
+    mean, std = (torch.tensor(values).to(pictures)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
     made = ((pictures / 255 * (high - low) + low) - mean) / std
     return made.contiguous(memory_format=torch.channels_last)
 
@@ -234,17 +270,18 @@ class _LayerSums:
     Sums are taken about `pivot`, each unit's mean over the first batch, so that no digits are lost to a large mean.
     """
 
-    def __init__(self, step: Step, size: tuple[int, int], pictures: int, numbers: int) -> None:
+    def __init__(self, step: Step, size: tuple[int, int], pictures: int, numbers: int, device: torch.device) -> None:
         self.step = step
         self.pivot = torch.empty(0)
         at_parts = parts(step, size)
         sketch = count_sketch(numbers)
-        self._sketch = torch.from_numpy((sketch @ at_parts).astype(np.float32))
-        self._constant = torch.from_numpy(sketch.sum(1).astype(np.float32))
-        self._over_parts = torch.from_numpy((at_parts.sum(0) / GRID**2).astype(np.float32))
+        self._sketch, self._constant, self._over_parts = (
+            torch.from_numpy(values.astype(np.float32)).to(device)
+            for values in (sketch @ at_parts, sketch.sum(1), at_parts.sum(0) / GRID**2)
+        )
         self._count = 0
-        self._sum, self._squares, self._part_mean = (torch.zeros(step.width, dtype=torch.float64) for _ in range(3))
-        self._silent = torch.zeros(step.width, dtype=torch.int64)
+        self._sum, self._squares, self._part_mean = torch.zeros(3, step.width, dtype=torch.float64, device=device)
+        self._silent = torch.zeros(step.width, dtype=torch.int64, device=device)
         self._strongest = np.empty((step.width, pictures), np.float32)
         self._cells = np.empty((step.width, pictures), np.int32)
         self._sketches = np.empty((step.width, pictures, len(self._sketch)), np.float32)
@@ -256,14 +293,14 @@ class _LayerSums:
         if self._count == 0:
             self.pivot = rows.mean((0, 1))
         strongest, cells = rows.max(dim=1)
-        self._strongest[:, pictures], self._cells[:, pictures] = strongest.T.numpy(), cells.T.numpy()
+        self._strongest[:, pictures], self._cells[:, pictures] = strongest.T.cpu().numpy(), cells.T.cpu().numpy()
         self._silent += (rows <= 0).sum((0, 1))
         centred = rows - self.pivot
         self._sum += centred.sum((0, 1))
         self._squares += centred.square().sum((0, 1))
         self._count += rows.shape[0] * rows.shape[1]
         self._part_mean += (self._over_parts @ centred).sum(0)
-        self._sketches[:, pictures] = (self._sketch @ centred).permute(2, 0, 1).numpy()
+        self._sketches[:, pictures] = (self._sketch @ centred).permute(2, 0, 1).cpu().numpy()
         return centred
 
     def result(self) -> LayerResponses:
@@ -271,14 +308,14 @@ class _LayerSums:
         mean = self._sum / self._count
         variance = (self._squares / self._count - mean.square()).clamp_min(0)
         part_mean = (self._part_mean / self._sketches.shape[1]).float()
-        sketches = self._sketches - (part_mean[:, None] * self._constant).numpy()[:, None, :]
+        sketches = self._sketches - (part_mean[:, None] * self._constant).cpu().numpy()[:, None, :]
         changing = _changes(variance, mean + self.pivot)
-        sketches[~changing.numpy()] = 0
+        sketches[~changing.cpu().numpy()] = 0
         return LayerResponses(
             self.step,
-            mean=(mean + self.pivot).numpy(),
-            sd=variance.sqrt().numpy(),
-            sparsity=(self._silent / self._count).numpy(),
+            mean=(mean + self.pivot).cpu().numpy(),
+            sd=variance.sqrt().cpu().numpy(),
+            sparsity=(self._silent / self._count).cpu().numpy(),
             strongest=self._strongest,
             cells=self._cells,
             sketches=sketches,
@@ -301,11 +338,10 @@ def _changes(variance: Tensor, mean: Tensor) -> Tensor:
 class _ScoreSums:
     """The sums from which the correlations of all pairs of a layer's units come, for one map."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, device: torch.device) -> None:
         self._count = 0
-        self._product = torch.zeros(width, width, dtype=torch.float64)
-        self._sums = torch.zeros(2, width, dtype=torch.float64)
-        self._squares = torch.zeros(2, width, dtype=torch.float64)
+        self._product = torch.zeros(width, width, dtype=torch.float64, device=device)
+        self._sums, self._squares = torch.zeros(2, 2, width, dtype=torch.float64, device=device)
 
     def add(self, plain: Tensor, moved: Tensor, pivot: Tensor, alignment: Alignment) -> None:
         """Count in the responses [picture, cell, unit] to pictures, less the pivot, and to what a map makes of them."""
@@ -319,10 +355,10 @@ class _ScoreSums:
     def result(self, pivot: Tensor) -> Floats:
         """[unit, unit]"""
         if self._count == 0:
-            return self._product.float().numpy()
+            return self._product.float().cpu().numpy()
         mean = self._sums / self._count
         variance = (self._squares / self._count - mean.square()).clamp_min(0)
         changing = _changes(variance, mean + pivot)
         factor = torch.where(changing, variance.rsqrt(), 0.0)
         covariance = self._product / self._count - torch.outer(mean[0], mean[1])
-        return (covariance * torch.outer(factor[0], factor[1])).clamp(-1, 1).float().numpy()
+        return (covariance * torch.outer(factor[0], factor[1])).clamp(-1, 1).float().cpu().numpy()

@@ -8,7 +8,7 @@ the middle of the first one, y down and x to the right.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,9 @@ def transformed(pictures: Tensor, element: Element, fixed: tuple[float, float]) 
     whole_y, whole_x = np.round(y), np.round(x)
     if max(np.abs(y - whole_y).max(), np.abs(x - whole_x).max()) < _WHOLE:
         source = np.clip(whole_y, 0, height - 1) * width + np.clip(whole_x, 0, width - 1)
-        return pictures.flatten(2)[:, :, torch.from_numpy(source.astype(np.int64).ravel())].view(pictures.shape)
+        return pictures.flatten(2)[:, :, torch.from_numpy(source.astype(np.int64).ravel()).to(pictures.device)].view(
+            pictures.shape
+        )
     grid = np.stack([2 * (x + 0.5) / width - 1, 2 * (y + 0.5) / height - 1], axis=-1)
     return functional.grid_sample(
         pictures,
@@ -162,6 +164,11 @@ class Alignment:
     targets: Tensor
     weights: Tensor
     whole: bool = False
+
+    def to(self, device: torch.device) -> Alignment:
+        """The same, for responses on a device."""
+        sources, targets, weights = (tensor.to(device) for tensor in (self.sources, self.targets, self.weights))
+        return replace(self, sources=sources, targets=targets, weights=weights)
 
     def of_sources(self, rows: Tensor) -> Tensor:
         """[picture, cell, unit] to [picture · position, unit]."""

@@ -336,6 +336,24 @@ def test_maps_that_do_not_fit_the_input_are_left_out_or_refused() -> None:
         measure(nn.Identity(), [], grey, noise(16), parse_maps(["hue(120)"]))
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "meta", "abacus"])
+def test_a_device_that_cannot_compute_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match=f"torch cannot compute on '{device}' here; there is: cpu"):
+        measure(nn.Identity(), [], centred(20), noise(16), device=device)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no graphics card")
+def test_a_graphics_card_gives_what_the_processor_gives() -> None:
+    network = nn.Sequential(convolution(planted(), bias=5.0), nn.ReLU())
+    probes, maps = noise(20, 7), parse_maps(["flip", "rotate(45)"])
+    one, other = (measure(network, steps_of(network, 20), centred(20), probes, maps, device=d) for d in ("cpu", "cuda"))
+    for m in maps:
+        assert one.scores[m][0] == pytest.approx(other.scores[m][0], abs=1e-3)
+    for name in ("mean", "sd", "sparsity", "strongest", "sketches"):
+        assert getattr(one.layers[0], name) == pytest.approx(getattr(other.layers[0], name), rel=1e-3, abs=1e-4)
+    assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
