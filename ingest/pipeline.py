@@ -218,8 +218,10 @@ def _refuse_early(db: str, name: str, replace: bool) -> None:
         file = Path(db).expanduser()
         if not file.parent.is_dir():
             raise InputError(f"there is no folder {str(file.parent)!r} to put the database in")
-        if not os.access(file if file.exists() else file.parent, os.W_OK):
-            raise CircuitdbError(f"cannot write {db}: permission denied")
+        place = file if file.exists() else file.parent
+        if not os.access(place, os.W_OK):
+            read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+            raise CircuitdbError(f"cannot write {db}: {'its disk is read-only' if read_only else 'permission denied'}")
         if not file.exists():
             return
     store = open_store(db)

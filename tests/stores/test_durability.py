@@ -256,12 +256,14 @@ import sys
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError
 from graphs import toy_graph
+from ingest.pipeline import ingest_model
 print([model["name"] for model in DuckDBStore(sys.argv[1]).models()])
 for path in sys.argv[1], sys.argv[1] + "2":
-    try:
-        DuckDBStore(path).write(toy_graph("second"))
-    except CircuitdbError as error:
-        print(error)
+    for write in DuckDBStore(path).write, lambda graph: ingest_model("handwritten", db=path):
+        try:
+            write(toy_graph("second"))
+        except CircuitdbError as error:
+            print(error)
 """
 
 
@@ -276,7 +278,8 @@ def test_a_read_only_disk_can_be_read_and_refuses_a_write(tmp_path: Path) -> Non
     result = subprocess.run(
         [*namespace, *arguments], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": PYTHON_PATH}
     )
-    refused = [f"cannot write {disk / name}: its disk is read-only" for name in ("zoo.duckdb", "zoo.duckdb2")]
+    names = ("zoo.duckdb", "zoo.duckdb", "zoo.duckdb2", "zoo.duckdb2")
+    refused = [f"cannot write {disk / name}: its disk is read-only" for name in names]
     assert result.stdout.splitlines() == ["['toy']", *refused], result.stderr
 
 
