@@ -464,6 +464,10 @@ def test_it_prints_on_paper(browser: browsers.Browser, page: Path) -> None:
     browser.devtools("Emulation.setEmulatedMedia", {"media": "print"})
     hidden = "return ['nav', '#controls', '#more'].map(s => getComputedStyle(document.querySelector(s)).display)"
     assert browser.run(hidden) == ["none", "none", "none"]
+    heads = "return [...document.querySelectorAll('#unit-table th')].map(th => th.innerText.trim())"
+    assert all(browser.run(heads))
+    wraps = "return getComputedStyle(document.querySelector('#unit-table td.number')).whiteSpace"
+    assert browser.run(wraps) == "nowrap"
     browser.devtools("Emulation.setEmulatedMedia", {"media": ""})
 
 
