@@ -115,6 +115,11 @@ def test_the_version_is_that_of_the_distribution(run: Command) -> None:
     assert run("--version").out == f"circuitdb {circuitdb.__version__}\n"
 
 
+def test_the_package_runs_as_a_module() -> None:
+    result = subprocess.run([sys.executable, "-m", "circuitdb", "--version"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, f"circuitdb {circuitdb.__version__}\n")
+
+
 # --- ls ---------------------------------------------------------------------------------------------------------------
 
 
