@@ -83,7 +83,6 @@ def measure(
     maps: Sequence[MapName] = (),
     *,
     batch: int | None = None,
-    numbers: int = NUMBERS,
     progress: Progress | None = None,
 ) -> Measured:
     """Run the network over the probes, once as they are and once under each map.
@@ -96,8 +95,6 @@ def measure(
     batch
         Pictures at a time; as many as fit into a bounded memory where it is None. The result does not depend on it,
         but for rounding.
-    numbers
-        How many numbers a picture's responses are sketched into.
     progress
         Is told how many runs over a batch are done.
 
@@ -110,7 +107,7 @@ def measure(
     size = preprocessing.size
     _check(maps, preprocessing)
     fixed = fixed_point(layers, size)
-    sums = [_LayerSums(step, size, len(probes.names), numbers) for step in layers]
+    sums = [_LayerSums(step, size, len(probes.names)) for step in layers]
     inverse_of = _inverses(maps)
     run = [m for m in maps if m not in inverse_of]
     alignments = {m: [align(step, m.element, fixed, size) for step in layers] for m in run}
@@ -136,6 +133,38 @@ def measure(
     found = {m: tuple(score.result(layer.pivot) for score, layer in zip(scores[m], sums, strict=True)) for m in run}
     found |= {m: tuple(layer.T for layer in found[undone]) for m, undone in inverse_of.items()}
     return Measured(tuple(layer.result() for layer in sums), {m: found[m] for m in maps})
+
+
+def part_means(
+    network: nn.Module,
+    layers: Sequence[Step],
+    preprocessing: Preprocessing,
+    probes: ProbeSet,
+    take: Callable[[int, slice, Floats], None],
+    progress: Progress | None = None,
+) -> None:
+    """Run the network over the probes, and hand over every layer's mean responses over parts of the pictures.
+
+    `take` is told a layer's place, which pictures, and the means [picture, unit, part] of these, a few pictures at a
+    time in their order.
+
+    Raises
+    ------
+    InputError
+        If a response is not finite, or the network takes another way through its code than it was traced on.
+    """
+    size = preprocessing.size
+    at_parts = [torch.from_numpy(parts(step, size).astype(np.float32)) for step in layers]
+    batches = list(_batches(len(probes.names), _batch(layers)))
+
+    def visit(some: slice, place: int, rows: Tensor) -> None:
+        _refuse_infinite(rows, layers[place])
+        take(place, some, (at_parts[place] @ rows).transpose(1, 2).contiguous().numpy())
+
+    done = 0
+    for some in batches:
+        _run(network, layers, as_input(resized(probes.pictures[some], size), preprocessing), partial(visit, some))
+        done = _tell(progress, done, len(batches))
 
 
 def _inverses(maps: Sequence[MapName]) -> dict[MapName, MapName]:
@@ -228,17 +257,22 @@ def as_rows(result: Tensor, step: Step) -> Tensor:
     return result.permute(order).reshape(pictures, step.cells[0] * step.cells[1], step.width).contiguous()
 
 
+def _refuse_infinite(rows: Tensor, step: Step) -> None:
+    if not bool(torch.isfinite(rows.sum())):
+        raise InputError(f"{step.node.place} answers the probes with NaN or infinities")
+
+
 class _LayerSums:
     """Statistics of one layer that grow batch by batch.
 
     Sums are taken about `pivot`, each unit's mean over the first batch, so that no digits are lost to a large mean.
     """
 
-    def __init__(self, step: Step, size: tuple[int, int], pictures: int, numbers: int) -> None:
+    def __init__(self, step: Step, size: tuple[int, int], pictures: int) -> None:
         self.step = step
         self.pivot = torch.empty(0)
         at_parts = parts(step, size)
-        sketch = count_sketch(numbers)
+        sketch = count_sketch()
         self._sketch = torch.from_numpy((sketch @ at_parts).astype(np.float32))
         self._constant = torch.from_numpy(sketch.sum(1).astype(np.float32))
         self._over_parts = torch.from_numpy((at_parts.sum(0) / GRID**2).astype(np.float32))
@@ -247,12 +281,11 @@ class _LayerSums:
         self._silent = torch.zeros(step.width, dtype=torch.int64)
         self._strongest = np.empty((step.width, pictures), np.float32)
         self._cells = np.empty((step.width, pictures), np.int32)
-        self._sketches = np.empty((step.width, pictures, len(self._sketch)), np.float32)
+        self._sketches = np.empty((step.width, pictures, NUMBERS), np.float32)
 
     def add(self, rows: Tensor, pictures: slice) -> Tensor:
         """Count in [picture, cell, unit]; returns it about the pivot."""
-        if not bool(torch.isfinite(rows.sum())):
-            raise InputError(f"{self.step.node.place} answers the probes with NaN or infinities")
+        _refuse_infinite(rows, self.step)
         if self._count == 0:
             self.pivot = rows.mean((0, 1))
         strongest, cells = rows.max(dim=1)
