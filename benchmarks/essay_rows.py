@@ -15,7 +15,6 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from circuitdb.cli import output
 from circuitdb.database import Database
 from circuitdb.errors import InputError
 from circuitdb.graph import RANDOM
+from circuitdb.universality.decoys import permuted
+from circuitdb.universality.signatures import keys_of, layers_of
 from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import load_probes
 from ingest.probing import input_side, known_preprocessing, steps_of
@@ -41,6 +42,8 @@ FIT = 0.85
 """Least correlation of the tuning with a bump over the directions."""
 OPPOSITE = 0.5
 """Largest response to the opposite direction, as part of the response to the best one."""
+CHOICES = 3
+"""How many of its best analogues a unit's partner may be among."""
 
 CIRCUITS = {
     "curve from lines": f'find curve_from_lines where curve.label ~ "{CURVE}"',
@@ -195,36 +198,34 @@ def partners(database: Database, models: Sequence[str], samples: int) -> Iterato
     the unit's and that analogue's.
     """
     random = np.random.default_rng(0)
-    joined = database.correspondences()
-    for a, b in permutations(models, 2):
-        found: dict[str, list[str]] = {}
-        edges = ((source, target, row) for source, target, row in joined.edges(data=True))
-        for source, target, row in sorted(edges, key=lambda edge: edge[2]["rank"]):
-            if source.startswith(f"{a}/") and target.startswith(f"{b}/") and row["rank"] <= 3:
-                found.setdefault(source, []).append(target)
-        if not found:
-            continue
-        by_layer: dict[str, list[str]] = {}
-        for source in found:
-            by_layer.setdefault(source.rpartition(":")[0], []).append(source)
+    layers = {name: layers_of(database.model(name)) for name in models}
+    for pair in database.analogues(models):
+        a, b = pair.source, pair.target
+        source, target, rank = (np.asarray(pair.rows[name]) for name in ("source", "target", "rank"))
+        chosen = rank <= CHOICES
+        layer_of = np.repeat(np.arange(len(layers[a])), [layer.width for layer in layers[a]])
+        analogues = np.full((len(layer_of), CHOICES), -1, dtype=np.int64)
+        analogues[source[chosen], rank[chosen] - 1] = target[chosen]
         for kind in (CURVE, HIGH_LOW):
-            own, other = labelled(database, a, kind), labelled(database, b, kind)
-            own = {unit: direction for unit, direction in own.items() if unit in found}
-            partner = {unit: next((t for t in found[unit] if t in other), None) for unit in own}
-            apart = [_apart(np.array(own[u]), np.array(other[t])) for u, t in partner.items() if t is not None]
-            draws = []
-            for _ in range(samples):
-                of = {
-                    unit: drawn
-                    for units in by_layer.values()
-                    for unit, drawn in zip(units, random.permutation(np.array(units)), strict=True)
-                    if unit in own
-                }
-                draws.append(sum(any(t in other for t in found[str(drawn)]) for drawn in of.values()))
-            p = (1 + sum(draw >= len(apart) for draw in draws)) / (1 + samples)
+            ends = [labelled(database, name, kind) for name in (a, b)]
+            own, other = (
+                np.array([directions.get(key, np.nan) for key in keys_of(name, layers[name])])
+                for name, directions in zip((a, b), ends, strict=True)
+            )
+            units = np.flatnonzero(np.isfinite(own) & (analogues >= 0).any(axis=1))
+            # The last is what -1, no analogue, stands for.
+            is_one = np.append(np.isfinite(other), False)
+            found = is_one[analogues[units]]
+            joined = np.flatnonzero(found.any(axis=1))
+            there = analogues[units[joined], found[joined].argmax(axis=1)]
+            apart = _apart(own[units[joined]], other[there])
+            draws = [
+                int(is_one[permuted(analogues, layer_of, random)[units]].any(axis=1).sum()) for _ in range(samples)
+            ]
+            p = (1 + sum(draw >= len(joined) for draw in draws)) / (1 + samples)
             chance = f"{np.mean(draws):.1f} ± {np.std(draws, ddof=1):.1f}"
-            degrees = f"{np.median(apart):g}°" if apart else ""
-            yield [a, b, kind, len(own), len(other), len(apart), chance, f"{p:.3f}", degrees]
+            degrees = f"{np.median(apart):g}°" if len(apart) else ""
+            yield [a, b, kind, len(units), len(ends[1]), len(joined), chance, f"{p:.3f}", degrees]
 
 
 def circuits(database: Database, models: Sequence[str], samples: int) -> Iterator[list[Any]]:

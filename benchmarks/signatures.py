@@ -17,8 +17,8 @@ from benchmarks.table import Row
 from benchmarks.zoo import TRAINED
 from ingest.probes import ProbeSet, load_probes
 from ingest.probing import feature_steps, known_preprocessing
-from ingest.responses import measure
-from ingest.signatures import GRID, NUMBERS, cosines, count_sketch, quantised
+from ingest.responses import part_means
+from ingest.signatures import NUMBERS, cosines, count_sketch, quantised
 from ingest.sources import load
 
 Floats = npt.NDArray[np.float32]
@@ -28,7 +28,6 @@ UNITS = 64
 """Units of each layer, at random, whose pairs are looked at."""
 
 SIZES = (16, 32, 49, 64, NUMBERS, 98)
-PARTS = GRID * GRID
 
 
 def rows(models: Path, pictures: Path) -> Iterator[Row]:
@@ -49,10 +48,16 @@ def parts_of(name: str, weights: Path, probes: ProbeSet) -> list[Floats]:
     source = load(name, str(weights), partial=True)
     preprocessing = known_preprocessing(source)
     layers = list(feature_steps(source, preprocessing).values())
-    measured = measure(source.loaded.network, layers, preprocessing, probes, numbers=PARTS)
-    random, whole = np.random.default_rng(0), count_sketch(PARTS).astype(np.float32)
-    chosen = [random.choice(len(layer.mean), min(UNITS, len(layer.mean)), replace=False) for layer in measured.layers]
-    return [layer.sketches[units] @ whole for units, layer in zip(chosen, measured.layers, strict=True)]
+    random = np.random.default_rng(0)
+    chosen = [random.choice(layer.width, min(UNITS, layer.width), replace=False) for layer in layers]
+    taken: list[list[Floats]] = [[] for _ in layers]
+
+    def take(place: int, pictures: slice, means: Floats) -> None:
+        taken[place].append(means[:, chosen[place]].swapaxes(0, 1))
+
+    part_means(source.loaded.network, layers, preprocessing, probes, take)
+    whole = [np.concatenate(some, axis=1) for some in taken]
+    return [means - means.mean(axis=(1, 2), keepdims=True) for means in whole]
 
 
 def _sketched(parts: Floats, numbers: int) -> npt.NDArray[np.int8]:

@@ -2,11 +2,12 @@
 
 In: a store, names of models, the probes that they saw and their weights files. Out: `Signatures` that are no sketches:
 of every picture the mean response over each of its 14 by 14 parts (`ingest.signatures.parts`). Correlations of these
-are what stored signatures tell with an error.
+are what stored signatures tell with an error. They are too many for memory, and lie in a temporary file.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import load_probes
 from ingest.probing import input_side, known_preprocessing, steps_of
 from ingest.reprobing import source_of
-from ingest.responses import measure
+from ingest.responses import part_means
 from ingest.signatures import GRID
 
 PARTS = GRID * GRID
@@ -58,16 +59,50 @@ def reader(probes: str, weights: Sequence[str] = (), progress: Progress | None =
             preprocessing = known_preprocessing(source)
             named = named_layers(model["options"]["layers"], source)
             steps = steps_of(source, preprocessing, layer_widths(model["layers"]), named)
-            # A count sketch of as many numbers as there are parts only orders them and turns signs, for all alike.
-            measured = measure(source.loaded.network, steps, preprocessing, pictures, numbers=PARTS, progress=progress)
-            numbers = np.concatenate([_of_size_one(layer.sketches) for layer in measured.layers])
+            numbers = FiledNumbers([step.width for step in steps], len(pictures.names))
+            part_means(source.loaded.network, steps, preprocessing, pictures, numbers.take, progress)
+            numbers.centre()
             found.append(Signatures(name, layers_of(model), numbers, model["probes"]))
         return found
 
     return read
 
 
-def _of_size_one(responses: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """Half precision, with each unit's largest magnitude as 1: the scale of a unit does not count."""
-    largest = np.abs(responses).max(axis=(1, 2), keepdims=True)
-    return np.asarray(np.divide(responses, largest, out=np.zeros_like(responses), where=largest > 0), np.float16)
+class FiledNumbers:
+    """Mean responses [unit, picture, part] in a temporary file, which is gone when they are no longer used.
+
+    They are written layer by layer as [picture, unit, part], as the pictures come, and `centre` turns them round.
+    """
+
+    def __init__(self, widths: Sequence[int], pictures: int) -> None:
+        self.shape = (sum(widths), pictures, PARTS)
+        self._ends = np.cumsum(widths).tolist()
+        self._widths = widths
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+
+    def take(self, place: int, pictures: slice, means: npt.NDArray[np.float32]) -> None:
+        """Write the means [picture, unit, part] of a layer over some pictures."""
+        start, width = self._ends[place] - self._widths[place], self._widths[place]
+        self._write(start * self.shape[1] + pictures.start * width, means)
+
+    def centre(self) -> None:
+        """Make each unit's mean 0, and all its numbers where they change by no more than rounding."""
+        for width, end in zip(self._widths, self._ends, strict=True):
+            means = self[end - width : end].reshape(self.shape[1], width, PARTS).swapaxes(0, 1)
+            middle = means.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
+            means = means - middle
+            means[np.abs(means).max(axis=(1, 2)) <= 1e-6 * np.abs(middle[:, 0, 0])] = 0
+            self._write((end - width) * self.shape[1], means)
+
+    def __getitem__(self, units: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        if not isinstance(units, slice):
+            return np.concatenate([self[unit : unit + 1] for unit in units.tolist()])
+        start, stop, _ = units.indices(self.shape[0])
+        self._file.seek(4 * start * self.shape[1] * PARTS)
+        read = np.fromfile(self._file, np.float32, (stop - start) * self.shape[1] * PARTS)
+        return read.reshape(stop - start, *self.shape[1:])
+
+    def _write(self, place: int, means: npt.NDArray[np.float32]) -> None:
+        """Write rows [part], the first at this place."""
+        self._file.seek(4 * place * PARTS)
+        np.ascontiguousarray(means).tofile(self._file)

@@ -84,7 +84,6 @@ def measure(
     maps: Sequence[MapName] = (),
     *,
     batch: int | None = None,
-    numbers: int = NUMBERS,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Measured:
@@ -98,8 +97,6 @@ def measure(
     batch
         Pictures at a time; as many as fit into a bounded memory where it is None. The result does not depend on it,
         but for rounding.
-    numbers
-        How many numbers a picture's responses are sketched into.
     device
         Where the network runs and its responses are summed, as torch names it. The network is put back on the CPU.
     progress
@@ -119,7 +116,7 @@ def measure(
     _check(maps, preprocessing)
     at = _known_device(device)
     fixed = fixed_point(layers, size)
-    sums = [_LayerSums(step, size, len(probes.names), numbers, at) for step in layers]
+    sums = [_LayerSums(step, size, len(probes.names), at) for step in layers]
     inverse_of = _inverses(maps)
     run = [m for m in maps if m not in inverse_of]
     alignments = {m: [align(step, m.element, fixed, size).to(at) for step in layers] for m in run}
@@ -172,6 +169,38 @@ def _network_at(network: nn.Module, device: torch.device) -> Iterator[None]:
             raise CircuitdbError(f"the network failed on {device}: {str(error).splitlines()[0]}") from error
         finally:
             network.to("cpu")
+
+
+def part_means(
+    network: nn.Module,
+    layers: Sequence[Step],
+    preprocessing: Preprocessing,
+    probes: ProbeSet,
+    take: Callable[[int, slice, Floats], None],
+    progress: Progress | None = None,
+) -> None:
+    """Run the network over the probes, and hand over every layer's mean responses over parts of the pictures.
+
+    `take` is told a layer's place, which pictures, and the means [picture, unit, part] of these, a few pictures at a
+    time in their order.
+
+    Raises
+    ------
+    InputError
+        If a response is not finite, or the network takes another way through its code than it was traced on.
+    """
+    size = preprocessing.size
+    at_parts = [torch.from_numpy(parts(step, size).astype(np.float32)) for step in layers]
+    batches = list(_batches(len(probes.names), _batch(layers)))
+
+    def visit(some: slice, place: int, rows: Tensor) -> None:
+        _refuse_infinite(rows, layers[place])
+        take(place, some, (at_parts[place] @ rows).transpose(1, 2).contiguous().numpy())
+
+    done = 0
+    for some in batches:
+        _run(network, layers, as_input(resized(probes.pictures[some], size), preprocessing), partial(visit, some))
+        done = _tell(progress, done, len(batches))
 
 
 def _inverses(maps: Sequence[MapName]) -> dict[MapName, MapName]:
@@ -264,17 +293,22 @@ def as_rows(result: Tensor, step: Step) -> Tensor:
     return result.permute(order).reshape(pictures, step.cells[0] * step.cells[1], step.width).contiguous()
 
 
+def _refuse_infinite(rows: Tensor, step: Step) -> None:
+    if not bool(torch.isfinite(rows.sum())):
+        raise InputError(f"{step.node.place} answers the probes with NaN or infinities")
+
+
 class _LayerSums:
     """Statistics of one layer that grow batch by batch.
 
     Sums are taken about `pivot`, each unit's mean over the first batch, so that no digits are lost to a large mean.
     """
 
-    def __init__(self, step: Step, size: tuple[int, int], pictures: int, numbers: int, device: torch.device) -> None:
+    def __init__(self, step: Step, size: tuple[int, int], pictures: int, device: torch.device) -> None:
         self.step = step
         self.pivot = torch.empty(0)
         at_parts = parts(step, size)
-        sketch = count_sketch(numbers)
+        sketch = count_sketch()
         self._sketch, self._constant, self._over_parts = (
             torch.from_numpy(values.astype(np.float32)).to(device)
             for values in (sketch @ at_parts, sketch.sum(1), at_parts.sum(0) / GRID**2)
@@ -284,12 +318,11 @@ class _LayerSums:
         self._silent = torch.zeros(step.width, dtype=torch.int64, device=device)
         self._strongest = np.empty((step.width, pictures), np.float32)
         self._cells = np.empty((step.width, pictures), np.int32)
-        self._sketches = np.empty((step.width, pictures, len(self._sketch)), np.float32)
+        self._sketches = np.empty((step.width, pictures, NUMBERS), np.float32)
 
     def add(self, rows: Tensor, pictures: slice) -> Tensor:
         """Count in [picture, cell, unit]; returns it about the pivot."""
-        if not bool(torch.isfinite(rows.sum())):
-            raise InputError(f"{self.step.node.place} answers the probes with NaN or infinities")
+        _refuse_infinite(rows, self.step)
         if self._count == 0:
             self.pivot = rows.mean((0, 1))
         strongest, cells = rows.max(dim=1)

@@ -6,7 +6,7 @@ mixed null); Benjamini and Hochberg 1995 (q).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,23 +35,29 @@ def deranged(groups: Whole, random: np.random.Generator) -> Whole:
     return moved
 
 
-def mixed(halves: Sequence[Floats], layers: Sequence[slice], random: np.random.Generator) -> tuple[Floats, ...]:
-    """Each layer's units replaced by a random orthogonal mixture of them, the same in every half; rows of norm 1.
+@dataclass(frozen=True)
+class Mixture:
+    """A random orthogonal mixture of a layer's units.
 
     Random signs and a cosine transform, three times over, stand for a matrix drawn from all rotations: they take
     log N steps a number where the matrix takes N (Ailon and Chazelle 2006, Approximate nearest neighbors and the fast
-    Johnson-Lindenstrauss transform).
+    Johnson-Lindenstrauss transform). rounds: signs [unit, 1] and order [unit] of each.
     """
-    made = [half.copy() for half in halves]
-    for layer in layers:
-        for _ in range(_ROUNDS if layer.stop > layer.start else 0):
-            signs = random.choice(np.array([-1, 1], dtype=np.float32), layer.stop - layer.start)[:, None]
-            order = random.permutation(layer.stop - layer.start)
-            for half in made:
-                half[layer] = dct(signs * half[layer][order], axis=0, norm="ortho", overwrite_x=True)
-        for half in made:
-            half[layer] = of_norm_one(half[layer])
-    return tuple(made)
+
+    rounds: tuple[tuple[Floats, Whole], ...]
+
+    @staticmethod
+    def drawn(units: int, random: np.random.Generator) -> Mixture:
+        """A mixture of so many units."""
+        both = np.array([-1, 1], dtype=np.float32)
+        rounds = range(_ROUNDS if units else 0)
+        return Mixture(tuple((random.choice(both, units)[:, None], random.permutation(units)) for _ in rounds))
+
+    def of(self, rows: Floats) -> Floats:
+        """The mixtures of rows [unit, number], of norm 1."""
+        for signs, order in self.rounds:
+            rows = dct(signs * rows[order], axis=0, norm="ortho", overwrite_x=True)
+        return of_norm_one(rows)
 
 
 class Tail:

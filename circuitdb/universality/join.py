@@ -1,15 +1,17 @@
 """Joining two models: which unit of one answers to pictures as which unit of the other, beside what chance gives.
 
 In come the signatures of two models that saw the same pictures, out comes a `Joined`: rows for the graph and figures
-for people. Partners are found on one half of the pictures and scored on the other. Nothing larger than one layer of the
-first model times all units of the second is held at once.
+for people. Partners are found on one half of the pictures and scored on the other. Of each model only so many rows are
+in memory as `ROWS_BYTES` and its widest layer say; the others are made again from its signatures when they are needed.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +19,24 @@ import numpy.typing as npt
 from circuitdb.backends.base import Progress
 from circuitdb.errors import InputError
 from circuitdb.universality.candidates import Best, Candidates, Partner, keep_best, mean_squares, relative
-from circuitdb.universality.chance import Discoveries, Tail, deranged, mixed
+from circuitdb.universality.chance import Discoveries, Mixture, Tail, deranged
 from circuitdb.universality.matching import Group, one_to_one, soft_group
-from circuitdb.universality.signatures import Floats, Layer, Signatures, Whole
+from circuitdb.universality.signatures import Floats, Signatures, Whole, rows_of
 
 CANDIDATES = 10
 """How many of the other model's units are considered for a unit's one-to-one partner and its group."""
 FEWEST_PICTURES = 8
+ROWS_BYTES = 384 << 20
+"""How much of a model's rows is in memory at once."""
 SHUFFLED, MIXED, UNTRAINED = "shuffled pictures", "mixed units", "untrained copy"
 _LARGEST_Z = 64.0
 
 Allowed = npt.NDArray[np.bool_]
 Halves = tuple[Whole, Whole]
+Rows = tuple[Floats, Floats]
+"""Rows [unit, picture · number] of norm 1 on the matched and on the scored half."""
+RowsOf = Callable[[int], Rows]
+"""The rows of the units of a layer, by its place."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +107,7 @@ def halves_of(a: Signatures, b: Signatures, groups: Sequence[object] | None = No
 
     Pictures are told apart by what the models answer to them, so their order does not matter.
     """
-    marks = [
-        min(digests) + max(digests)
-        for digests in (
-            [hashlib.sha256(one.numbers[:, picture].tobytes()).digest() for one in (a, b)]
-            for picture in range(a.pictures)
-        )
-    ]
+    marks = [min(digests) + max(digests) for digests in zip(a.marks(), b.marks(), strict=True)]
     of_group: dict[object, list[int]] = {}
     for picture in range(a.pictures):
         of_group.setdefault(picture if groups is None else groups[picture], []).append(picture)
@@ -182,23 +184,46 @@ def join(
 
 @dataclass(frozen=True)
 class _Side:
-    """The units of a model that answer on both halves: their numbers, rows on the halves, layers as slices of these."""
+    """The units of a model that answer on both halves.
 
+    units: their numbers among all. layers: slices of these. kept: rows that are in memory, by their layer's place.
+    """
+
+    signatures: Signatures
+    halves: Halves
     units: Whole
-    halves: tuple[Floats, Floats]
     layers: tuple[slice, ...]
+    kept: Mapping[int, Rows]
 
     @staticmethod
-    def of(signatures: Signatures, halves: Halves) -> _Side:
-        rows = [signatures.rows(half) for half in halves]
-        live = np.flatnonzero(rows[0].any(axis=1) & rows[1].any(axis=1))
-        return _Side(live, (rows[0][live], rows[1][live]), _slices(signatures.layers, live))
+    def of(signatures: Signatures, halves: Halves, most_kept: int = 0) -> _Side:
+        """Rows of `most_kept` units at most are kept, of the layers of least depth."""
+        units: list[Whole] = []
+        layers: list[slice] = []
+        kept = {}
+        for place, layer in enumerate(signatures.layers):
+            numbers = signatures.numbers[layer.start : layer.stop]
+            live = np.flatnonzero(np.all([numbers[:, half].any(axis=(1, 2)) for half in halves], axis=0))
+            start = layers[-1].stop if layers else 0
+            layers.append(slice(start, start + len(live)))
+            units.append(layer.start + live)
+            if layers[-1].stop <= most_kept:
+                kept[place] = _rows(numbers, live, halves)
+        return _Side(signatures, halves, np.concatenate(units), tuple(layers), kept)
+
+    def rows(self, place: int, halves: Halves | None = None) -> Rows:
+        """The rows of a layer's units, on other halves if they are given."""
+        if halves is None and place in self.kept:
+            return self.kept[place]
+        layer = self.signatures.layers[place]
+        numbers = self.signatures.numbers[layer.start : layer.stop]
+        return _rows(numbers, self.units[self.layers[place]] - layer.start, halves or self.halves)
 
 
-def _slices(layers: Sequence[Layer], live: Whole) -> tuple[slice, ...]:
-    ends = np.searchsorted(live, [layer.stop for layer in layers])
-    starts = np.searchsorted(live, [layer.start for layer in layers])
-    return tuple(slice(int(start), int(end)) for start, end in zip(starts, ends, strict=True))
+def _rows(numbers: npt.NDArray[Any], live: Whole, halves: Halves) -> Rows:
+    if len(live) < len(numbers):
+        numbers = numbers[live]
+    return rows_of(numbers, halves[0]), rows_of(numbers, halves[1])
 
 
 @dataclass(frozen=True)
@@ -230,7 +255,8 @@ class _Run:
         names = np.arange(a.pictures) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
         self.groups = names.astype(np.int64)
         self.random = np.random.default_rng((seed, 1))
-        self.one, self.two = _Side.of(a, self.halves), _Side.of(b, self.halves)
+        self.most_units = ROWS_BYTES // (4 * math.prod(a.numbers.shape[1:]))
+        self.one, self.two = (_Side.of(one, self.halves, self.most_units) for one in (a, b))
         self.tails = {name: Tail(-_LARGEST_Z, _LARGEST_Z) for name in (SHUFFLED, MIXED, UNTRAINED)}
         self.shuffled_squares = np.zeros((len(self.one.units), len(b.layers)), dtype=np.float32)
         self.tell: Callable[[str, int, int], None] = progress or (lambda stage, done, total: None)
@@ -241,46 +267,64 @@ class _Run:
             MIXED: self._null(MIXED, samples, self._mixed),
         }
         if untrained:
-            copies = iter([_Side.of(copy, self.halves) for copy in untrained])
-            nulls[UNTRAINED] = self._null(UNTRAINED, len(untrained), lambda: next(copies))
+            copies = iter(untrained)
+            nulls[UNTRAINED] = self._null(UNTRAINED, len(untrained), lambda: _Side.of(next(copies), self.halves).rows)
         return self._observed(nulls, tuple(copy.model for copy in untrained), soft_groups)
 
-    def _shuffled(self) -> _Side:
-        halves = tuple(
-            self.b.rows(half[deranged(self.groups[half], self.random)], self.two.units) for half in self.halves
-        )
-        return _Side(self.two.units, (halves[0], halves[1]), self.two.layers)
+    def _shuffled(self) -> RowsOf:
+        first, second = (half[deranged(self.groups[half], self.random)] for half in self.halves)
+        return partial(self.two.rows, halves=(first, second))
 
-    def _mixed(self) -> _Side:
-        halves = mixed(self.two.halves, self.two.layers, self.random)
-        return _Side(self.two.units, (halves[0], halves[1]), self.two.layers)
+    def _mixed(self) -> RowsOf:
+        mixtures = [Mixture.drawn(layer.stop - layer.start, self.random) for layer in self.two.layers]
 
-    def _blocks(self, layer: int, other: _Side) -> Iterator[_Block]:
-        """The blocks of one layer of A."""
-        own = self.one.layers[layer]
-        if own.start == own.stop:
-            return
-        for column in np.flatnonzero(self.allowed[layer]):
-            there = other.layers[column]
-            if there.start < there.stop:
-                rows = [half[own] @ others[there].T for half, others in zip(self.one.halves, other.halves, strict=True)]
-                yield _Block(layer, int(column), rows[0], rows[1])
+        def rows(place: int) -> Rows:
+            matched, scored = self.two.rows(place)
+            return mixtures[place].of(matched), mixtures[place].of(scored)
 
-    def _null(self, name: str, samples: int, draw: Callable[[], _Side]) -> Null:
+        return rows
+
+    def _blocks(self, other: RowsOf, allowed: Allowed) -> Iterator[_Block]:
+        """The blocks of pairs of layers; those of one layer of A come in order of the other layers."""
+        for some in self._together():
+            own = {layer: self.one.rows(layer) for layer in some if allowed[layer].any()}
+            for column in np.flatnonzero(allowed[list(own)].any(axis=0)).tolist():
+                there = other(column)
+                for layer, here in own.items():
+                    if allowed[layer, column] and len(there[0]):
+                        yield _Block(layer, column, here[0] @ there[0].T, here[1] @ there[1].T)
+
+    def _together(self) -> Iterator[list[int]]:
+        """Layers of A that answer, at once as many as have rows in the memory that is allowed, one at the least."""
+        some: list[int] = []
+        units = 0
+        for layer, own in enumerate(self.one.layers):
+            width = own.stop - own.start
+            if some and units + width > self.most_units:
+                yield some
+                some, units = [], 0
+            if width:
+                some.append(layer)
+                units += width
+        if some:
+            yield some
+
+    def _bests(self) -> list[Best]:
+        return [Best(own.stop - own.start) for own in self.one.layers]
+
+    def _null(self, name: str, samples: int, draw: Callable[[], RowsOf]) -> Null:
         best = np.zeros(len(self.one.units), dtype=np.float32)
         by_layer = np.zeros(self.allowed.shape, dtype=np.float32)
         share = np.float32(1 / samples)
         for sample in range(samples):
-            other = draw()
-            for layer, own in enumerate(self.one.layers):
-                found = Best(own.stop - own.start)
-                for block in self._blocks(layer, other):
-                    by_layer[layer, block.other] += share * found.add(block.matched, block.scored).mean()
-                    squares = mean_squares(block.scored)
-                    self.tails[name].add(relative(block.scored, squares))
-                    if name == SHUFFLED:
-                        self.shuffled_squares[own, block.other] += share * squares
-                best[own] += share * found.scored
+            found = self._bests()
+            for block in self._blocks(draw(), self.allowed):
+                by_layer[block.layer, block.other] += share * found[block.layer].add(block.matched, block.scored).mean()
+                squares = mean_squares(block.scored)
+                self.tails[name].add(relative(block.scored, squares))
+                if name == SHUFFLED:
+                    self.shuffled_squares[self.one.layers[block.layer], block.other] += share * squares
+            best += share * np.concatenate([layer.scored for layer in found])
             self.tell(name, sample + 1, samples)
         return Null(name, samples, self._spread(best), self._where_joined(by_layer))
 
@@ -290,10 +334,9 @@ class _Run:
         places = np.full((sources, CANDIDATES + self.best), -1, dtype=np.int64)
         matched = np.full(places.shape, -np.inf, dtype=np.float32)
         scored, kept_bins = np.zeros(places.shape, dtype=np.float32), np.zeros(places.shape, dtype=np.int16)
-        best, size = np.zeros(sources, dtype=np.float32), np.zeros(sources, dtype=np.float32)
         by_layer, by_size = np.zeros(self.allowed.shape, np.float32), np.zeros(self.allowed.shape, np.float32)
         back, back_matched = np.full(targets, -1, dtype=np.int64), np.full(targets, -np.inf, dtype=np.float32)
-        discoveries, tested, same, looked_for = Discoveries(), 0, 0, 0
+        discoveries, tested = Discoveries(), 0
         bins_of = {name: Discoveries.bin_of(self.tails[name].p()) for name in nulls}
         by_units = np.max([bins_of[name] for name in nulls if name != SHUFFLED], axis=0)
 
@@ -306,30 +349,29 @@ class _Run:
             bins = np.maximum(by_pictures, by_units[self.tails[MIXED].bin_of(relative(block.scored, own_squares))])
             return bins
 
-        for layer, own in enumerate(one.layers):
-            found, sized, swapped = (Best(own.stop - own.start) for _ in range(3))
-            for block in self._blocks(layer, two):
-                there = two.layers[block.other]
-                bins = chances(block)
-                discoveries.add(bins)
-                tested += bins.size
-                by_layer[layer, block.other] = found.add(block.matched, block.scored, there.start).mean()
-                by_size[layer, block.other] = sized.add(np.abs(block.matched), np.abs(block.scored)).mean()
-                swapped.add(block.scored, block.matched, there.start)
-                keep_best(
-                    (matched[own], places[own], scored[own], kept_bins[own]),
-                    (block.matched, block.scored, bins),
-                    there.start,
-                )
-                first = block.matched.argmax(axis=0)
-                highest = block.matched[first, np.arange(len(first))]
-                better = np.flatnonzero(highest > back_matched[there])
-                back[there.start + better] = own.start + first[better]
-                back_matched[there.start + better] = highest[better]
-            best[own], size[own] = found.scored, sized.scored
-            same += int(((found.place == swapped.place) & (found.place >= 0)).sum())
-            looked_for += int((found.place >= 0).sum())
-            self.tell("comparing units", layer + 1, len(one.layers))
+        found, sized, swapped = (self._bests() for _ in range(3))
+        blocks = int(self._answering().sum())
+        for done, block in enumerate(self._blocks(two.rows, self.allowed), start=1):
+            layer, own, there = block.layer, one.layers[block.layer], two.layers[block.other]
+            bins = chances(block)
+            discoveries.add(bins)
+            tested += bins.size
+            by_layer[layer, block.other] = found[layer].add(block.matched, block.scored, there.start).mean()
+            by_size[layer, block.other] = sized[layer].add(np.abs(block.matched), np.abs(block.scored)).mean()
+            swapped[layer].add(block.scored, block.matched, there.start)
+            keep_best(
+                (matched[own], places[own], scored[own], kept_bins[own]),
+                (block.matched, block.scored, bins),
+                there.start,
+            )
+            first = block.matched.argmax(axis=0)
+            highest = block.matched[first, np.arange(len(first))]
+            better = np.flatnonzero(highest > back_matched[there])
+            back[there.start + better] = own.start + first[better]
+            back_matched[there.start + better] = highest[better]
+            self.tell("comparing units", done, blocks)
+        best, size = (np.concatenate([layer.scored for layer in some]) for some in (found, sized))
+        place, again = (np.concatenate([layer.place for layer in some]) for some in (found, swapped))
         q = discoveries.q(kept_bins)
         rows = Candidates(places, matched, scored, q, back, one_to_one(places, matched, targets))
         chance = np.max([null.best[one.units] for null in nulls.values()], axis=0)
@@ -344,7 +386,7 @@ class _Run:
             self._where_joined(by_layer),
             self._where_joined(by_size),
             nulls,
-            same / max(looked_for, 1),
+            int(((place == again) & (place >= 0)).sum()) / max(int((place >= 0).sum()), 1),
             ceiling,
             itself,
             another,
@@ -356,20 +398,18 @@ class _Run:
 
     def _ceiling(self) -> tuple[float, float, float]:
         """A with itself: mean of the best, part of the units that find themselves, mean of the best other unit."""
-        one = self.one
-        count, total, itself, another = 0, 0.0, 0, 0.0
-        for layer, own in enumerate(one.layers):
-            if own.start == own.stop or not self.allowed[layer].any():
-                continue
-            count += own.stop - own.start
-            here = np.arange(own.stop - own.start)
-            blocks = [half[own] @ half.T for half in one.halves]
-            found = blocks[0].argmax(axis=1)
-            total += float(blocks[1][here, found].sum())
-            itself += int((found == own.start + here).sum())
-            blocks[0][here, own.start + here] = -np.inf
-            another += float(blocks[1][here, blocks[0].argmax(axis=1)].sum())
-        return total / max(count, 1), itself / max(count, 1), another / max(count, 1)
+        found, others = self._bests(), self._bests()
+        joined = np.repeat(self.allowed.any(axis=1, keepdims=True), len(self.one.layers), axis=1)
+        for block in self._blocks(self.one.rows, joined):
+            start = self.one.layers[block.other].start
+            found[block.layer].add(block.matched, block.scored, start)
+            if block.layer == block.other:
+                np.fill_diagonal(block.matched, -np.inf)
+            others[block.layer].add(block.matched, block.scored, start)
+        place = np.concatenate([layer.place for layer in found])
+        count = max(int(np.count_nonzero(place >= 0)), 1)
+        total, another = (float(sum(layer.scored.sum() for layer in some)) for some in (found, others))
+        return total / count, int(np.count_nonzero(place == np.arange(len(place)))) / count, another / count
 
     def _groups(self, places: Whole, matched: Floats) -> list[Group]:
         one, two = self.one, self.two
@@ -377,14 +417,18 @@ class _Run:
         for unit, (row, correlations) in enumerate(zip(places, matched, strict=True)):
             candidates = row[(row >= 0) & (correlations > 0)]
             if len(candidates):
+                rows = self._of_units(self.a, one.units[unit : unit + 1])
                 group = soft_group(
                     int(one.units[unit]),
-                    (one.halves[0][unit], one.halves[1][unit]),
+                    (rows[0][0], rows[1][0]),
                     two.units[candidates],
-                    (two.halves[0][candidates], two.halves[1][candidates]),
+                    self._of_units(self.b, two.units[candidates]),
                 )
                 found.append(group)
         return found
+
+    def _of_units(self, signatures: Signatures, units: Whole) -> Rows:
+        return signatures.rows(self.halves[0], units), signatures.rows(self.halves[1], units)
 
     def _spread(self, values: Floats) -> Floats:
         """Values of A's answering units as values of all its units, NaN for the silent and those not joined."""
@@ -395,11 +439,13 @@ class _Run:
         return spread
 
     def _where_joined(self, values: Floats) -> Floats:
-        def answer(side: _Side) -> Allowed:
-            return np.array([layer.stop > layer.start for layer in side.layers])
+        return np.where(self._answering(), values, np.float32(np.nan))
 
-        there = self.allowed & answer(self.one)[:, None] & answer(self.two)[None, :]
-        return np.where(there, values, np.float32(np.nan))
+    def _answering(self) -> Allowed:
+        """The pairs of layers that are joined and have units that answer."""
+        one, two = (np.array([layer.stop > layer.start for layer in side.layers]) for side in (self.one, self.two))
+        answering: Allowed = self.allowed & one[:, None] & two[None, :]
+        return answering
 
 
 def _mean(values: Floats) -> float:

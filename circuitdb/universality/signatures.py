@@ -1,14 +1,15 @@
 """Signatures of a model's units, as a join reads them.
 
-In come the int8 signatures [unit, picture, number] that a probing wrote, out come rows of norm 1 over some of the
-pictures: the correlation of two units over those pictures is the product of their rows.
+In come the int8 signatures [unit, picture, number] that a probing wrote, or numbers that lie in a file; out come rows
+of norm 1 over some of the pictures: the correlation of two units over those pictures is the product of their rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,17 @@ from circuitdb.graph import unit_key
 
 Floats = npt.NDArray[np.float32]
 Whole = npt.NDArray[np.int64]
+
+
+class Numbers(Protocol):
+    """Numbers [unit, picture, number]: an array, or what lies in a file and is read where it is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many units, pictures and numbers a picture."""
+
+    def __getitem__(self, units: slice | Whole, /) -> npt.NDArray[Any]:
+        """The numbers of some units, in memory."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +53,19 @@ class Signatures:
     """What the units of a model do on probes.
 
     numbers: [unit, picture, number], units in key order: int8 as a store keeps them, or reals of responses run again.
-    probes: what the model says of its probes, with their `sha256`. Layers stand in order of depth.
+    probes: what the model says of its probes, with their `sha256`. Layers stand in order of depth, and say where in
+    `numbers` their units are.
     """
 
     model: str
     layers: tuple[Layer, ...]
-    numbers: npt.NDArray[np.int8] | npt.NDArray[np.floating[Any]]
+    numbers: Numbers
     probes: Mapping[str, Any]
 
     @property
     def units(self) -> int:
         """The number of units."""
-        return len(self.numbers)
+        return int(self.numbers.shape[0])
 
     @property
     def pictures(self) -> int:
@@ -73,18 +86,23 @@ class Signatures:
         A random copy has the heads that a file of weights may lack.
         """
         own = {layer.name: layer for layer in self.layers}
-        alike = [own.get(layer.name) for layer in other.layers]
-        if not all(
-            one is not None and one.width == layer.width for one, layer in zip(alike, other.layers, strict=True)
-        ):
+        alike = [own[layer.name] for layer in other.layers if layer.name in own]
+        if [(one.name, one.width) for one in alike] != [(layer.name, layer.width) for layer in other.layers]:
             return None
-        units = np.concatenate([np.arange(layer.start, layer.stop) for layer in alike if layer is not None])
-        return replace(self, layers=other.layers, numbers=self.numbers[units])
+        return replace(self, layers=tuple(alike))
 
-    def rows(self, pictures: Whole, units: Whole | slice | None = None) -> Floats:
+    def marks(self) -> list[bytes]:
+        """For every picture a digest of what all units answer to it."""
+        digests = [hashlib.sha256() for _ in range(self.pictures)]
+        for layer in self.layers:
+            numbers = self.numbers[layer.start : layer.stop]
+            for picture, digest in enumerate(digests):
+                digest.update(numbers[:, picture].tobytes())
+        return [digest.digest() for digest in digests]
+
+    def rows(self, pictures: Whole, units: Whole | slice = slice(None)) -> Floats:
         """Rows [unit, picture · number] of norm 1 over some pictures, in the order given; a silent unit's row is 0."""
-        chosen = self.numbers if units is None else self.numbers[units]
-        return of_norm_one(chosen[:, pictures].reshape(len(chosen), -1).astype(np.float32))
+        return rows_of(self.numbers[units], pictures)
 
 
 def keys_of(model: str, layers: Iterable[Layer]) -> list[str]:
@@ -99,6 +117,11 @@ def layers_of(model: Mapping[str, Any]) -> tuple[Layer, ...]:
         layers.append(Layer(row["name"], int(row["depth"]), start, start + int(row["width"])))
         start += int(row["width"])
     return tuple(layers)
+
+
+def rows_of(numbers: npt.NDArray[Any], pictures: Whole) -> Floats:
+    """Rows [unit, picture · number] of norm 1 of numbers [unit, picture, number], over some pictures."""
+    return of_norm_one(numbers[:, pictures].reshape(len(numbers), -1).astype(np.float32, copy=False))
 
 
 def of_norm_one(rows: Floats) -> Floats:

@@ -336,6 +336,18 @@ def test_what_models_share_is_a_page(command: Command, tmp_path: Path) -> None:
         assert (own["model"], copy["model"]) == ("first", "second")
         assert copy["units"] == {name: key.replace("first/", "second/") for name, key in own["units"].items()}
         assert [edge[2:] for edge in copy["edges"]] == [edge[2:] for edge in own["edges"]]
+    with circuitdb.open(address) as database:
+        for pair in database.analogues(["first", "second"]):
+            best = [row for row in pair.rows.to_pylist() if row["rank"] == 1]
+            lines = []
+            for layer, start, stop in (("a", 0, 4), ("b", 4, 9), ("c", 9, 14)):
+                rows = [row for row in best if start <= row["source"] < stop]
+                chance = sum(row["score"] - row["excess"] for row in rows) / len(rows)
+                sure = sum(row["q"] <= 0.05 for row in rows)
+                lines.append(
+                    f"{layer} {stop - start} {len(rows)} {layer} {len(rows)} 1 {chance:.3g} {sure} {len(rows)}"
+                )
+            assert f"mutual {' '.join(lines)}" in parsed.text.partition(f"Units of {pair.source} in {pair.target}")[2]
     line = next(line for line in parsed.words if line.startswith("circuitdb report"))
     file.unlink()
     assert command(*shlex.split(line)[1:], db="nowhere.duckdb").code == 0

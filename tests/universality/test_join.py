@@ -12,7 +12,7 @@ import scipy.stats
 from signatures_made import NUMBERS, PICTURES, noise, permutation, random_network, reordered, signatures
 
 from circuitdb.errors import InputError
-from circuitdb.universality.chance import Discoveries, Tail, deranged, mixed
+from circuitdb.universality.chance import Discoveries, Mixture, Tail, deranged
 from circuitdb.universality.join import MIXED, SHUFFLED, UNTRAINED, Joined, depth_band, halves_of, join
 from circuitdb.universality.matching import one_to_one, soft_group
 from circuitdb.universality.signatures import Signatures, of_norm_one
@@ -143,6 +143,43 @@ def test_a_band_holds_layers_of_like_depth() -> None:
     assert depth_band(a, b, 0.25).astype(int).tolist() == [[1, 1, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 1, 1]]
 
 
+class InAFile:
+    """Numbers that are only read where they are asked for, and how many units at once at most."""
+
+    def __init__(self, numbers: npt.NDArray[np.int8]) -> None:
+        self.shape, self._numbers, self.most = numbers.shape, numbers, 0
+
+    def __getitem__(self, units: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
+        read = self._numbers[units].copy()
+        self.most = max(self.most, len(read))
+        return read
+
+
+def test_a_join_in_blocks_reads_a_layer_at_a_time_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(16)
+    shared = noise(random, 5, 14, 3, 8, 6)
+    a, b, copy = (
+        signatures(name, [layer + 0.5 * random.standard_normal(layer.shape) for layer in shared])
+        for name in ("a", "b", "copy")
+    )
+    quiet = a.numbers[:].copy()
+    quiet[[2, 30]] = 0
+    a = replace(a, numbers=quiet)
+    whole = join(a, b, untrained=[copy], soft_groups=True)
+    monkeypatch.setattr("circuitdb.universality.join.ROWS_BYTES", 15 * 4 * PICTURES * NUMBERS)
+    filed = [replace(one, numbers=InAFile(one.numbers[:])) for one in (a, b, copy)]
+    blocks = join(filed[0], filed[1], untrained=[filed[2]], soft_groups=True)
+    assert [one.numbers.most for one in filed] == [14, 14, 14]
+    assert [set(half) for half in whole.halves] == [set(half) for half in blocks.halves]
+    assert blocks.partners == whole.partners
+    assert blocks.groups == whole.groups
+    for name, null in whole.nulls.items():
+        assert blocks.nulls[name].best == pytest.approx(null.best, abs=1e-6, nan_ok=True)
+        assert blocks.nulls[name].by_layer == pytest.approx(null.by_layer, abs=1e-6)
+    for figure in ("same_on_both", "ceiling", "itself", "another", "silent", "pairs_tested"):
+        assert getattr(blocks, figure) == pytest.approx(getattr(whole, figure), abs=1e-6)
+
+
 def test_too_few_pictures_are_refused() -> None:
     a, b = two_models()
     few = [replace(one, numbers=one.numbers[:, :6]) for one in (a, b)]
@@ -184,17 +221,18 @@ def test_untrained_networks_correlate_though_none_of_their_units_is_another() ->
     assert float(np.nanmean(joined.nulls[MIXED].best)) > 0.5
 
 
-def test_mixing_is_orthogonal_and_stays_within_layers() -> None:
+def test_mixing_is_orthogonal_and_the_same_on_every_half() -> None:
     random = np.random.default_rng(10)
-    half = of_norm_one(random.standard_normal((30, 400)).astype(np.float32))
-    [turned] = mixed([half], [slice(0, 10), slice(10, 30)], random)
-    for layer in (slice(0, 10), slice(10, 30)):
-        # The mixed units lie in the space of the layer's own.
-        inside = np.linalg.lstsq(half[layer].T, turned[layer].T, rcond=None)[0]
-        assert np.abs(half[layer].T @ inside - turned[layer].T).max() < 1e-4
+    rows = of_norm_one(random.standard_normal((20, 400)).astype(np.float32))
+    mixture = Mixture.drawn(20, random)
+    # A mixture of the units is a matrix, which the mixtures of single units show; its rows have norm 1 like the units'.
+    matrix = mixture.of(np.eye(20, dtype=np.float32))
+    assert np.abs(matrix @ matrix.T - np.eye(20)).max() < 1e-5
+    for half in (rows[:, :100], rows[:, 100:]):
+        assert np.abs(mixture.of(half) - of_norm_one(matrix @ half)).max() < 1e-5
     # The correlation with a random direction has the root mean square of the unit's correlations as its spread.
-    unit, layer = half[0], of_norm_one(np.eye(20, 400, dtype=np.float32) + 0.02 * half[10:])
-    drawn = np.concatenate([mixed([layer], [slice(0, 20)], random)[0] @ unit for _ in range(200)])
+    unit, layer = rows[0], of_norm_one(np.eye(20, 400, dtype=np.float32) + 0.02 * rows)
+    drawn = np.concatenate([Mixture.drawn(20, random).of(layer) @ unit for _ in range(200)])
     assert drawn.std() == pytest.approx(np.sqrt(np.mean((layer @ unit) ** 2)), rel=0.05)
 
 

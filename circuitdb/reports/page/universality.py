@@ -66,7 +66,7 @@ def universality_page(
                     "shuffled pictures, mixed units and, where one was named, an untrained copy. q is the false "
                     "discovery rate of a pair among all pairs that were joined.",
                 ),
-                [_alike(database, a, b) for a, b in itertools.permutations(models, 2)],
+                list(_alike(database, models)),
             ),
             Section(
                 "Circuits that come back",
@@ -118,28 +118,29 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(([", ".join(names[:-1])] if len(names) > 1 else []) + [names[-1]])
 
 
-def _alike(database: Database, a: str, b: str) -> Table:
-    """By layers of A: the layer of B in which most of its units have their analogue, scores, and what chance gives."""
-    layers = {row["name"]: row["width"] for row in database.model(a)["layers"]}
-    best: dict[str, list[tuple[str, Mapping[str, Any]]]] = {layer: [] for layer in layers}
-    graph = database.correspondences([a, b])
-    for source, target, row in graph.edges(data=True):
-        model, layer, _ = split_key(source)
-        if model == a and row["rank"] == 1:
-            best[layer].append((split_key(target)[1], row))
-    rows: list[list[str | float | None]] = []
-    for layer, width in layers.items():
-        there = [other for other, _ in best[layer]]
-        values = [row for _, row in best[layer]]
-        most = max(sorted(set(there)), key=there.count, default=None)
-        score = _mean([row["score"] for row in values])
-        above = _mean([row["excess"] for row in values if "excess" in row])
-        by_chance = None if score is None or above is None else score - above
-        sure = sum(row.get("q", 1.0) <= 0.05 for row in values)
-        both = sum(bool(row["mutual"]) for row in values)
-        rows.append([layer, width, len(values), most, there.count(most) if most else 0, score, by_chance, sure, both])
+def _alike(database: Database, models: Sequence[str]) -> Iterator[Table]:
+    """For every two models a table by layers of the first: the layer of the other in which most of its units have their
+    analogue, scores, and what chance gives."""
+    best: dict[tuple[str, str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+    for source, target, row in database.correspondences(models).edges(data=True):
+        if row["rank"] == 1:
+            (a, layer, _), (b, there, _) = split_key(source), split_key(target)
+            best.setdefault((a, b, layer), []).append((there, row))
     heads = ["layer", "units", "with an analogue", "most in", "of them there", "mean score", "by chance", "q ≤ 0.05"]
-    return Table(f"Units of {a} in {b}", [*heads, "mutual"], rows)
+    for a, b in itertools.permutations(models, 2):
+        rows: list[list[str | float | None]] = []
+        for layer in database.model(a)["layers"]:
+            found = best.get((a, b, layer["name"]), [])
+            places, values = [place for place, _ in found], [row for _, row in found]
+            most = max(sorted(set(places)), key=places.count, default=None)
+            score = _mean([row["score"] for row in values])
+            above = _mean([row["excess"] for row in values if "excess" in row])
+            by_chance = None if score is None or above is None else score - above
+            sure = sum(row.get("q", 1.0) <= 0.05 for row in values)
+            both = sum(bool(row["mutual"]) for row in values)
+            in_most = places.count(most) if most else 0
+            rows.append([layer["name"], layer["width"], len(values), most, in_most, score, by_chance, sure, both])
+        yield Table(f"Units of {a} in {b}", [*heads, "mutual"], rows)
 
 
 def _mean(values: Sequence[float]) -> float | None:
