@@ -127,6 +127,7 @@ def _write_shared(
     """Write the page on what joined models share; return what it tells of."""
     from circuitdb.cli import output
     from circuitdb.reports.page import universality_page, write_page
+    from circuitdb.reports.words import listed
 
     with output.bar(quiet) as progress:
         found = database.universality(
@@ -137,7 +138,7 @@ def _write_shared(
             model: database.find(query, model=model, limit=limit, seconds=None, **parameters) for model in models
         }
         write_page(out, universality_page(database, found, circuits, samples=samples, seed=seed, out=str(out)))
-    return f"what {' and '.join(models)} share"
+    return f"what {listed(models)} share"
 
 
 def _only(models: list[str] | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from circuitdb.language.library import library_files
 from circuitdb.pattern import model as p
@@ -29,6 +29,11 @@ def in_words(body: p.Body) -> Iterator[str]:
         yield f"{counted.quantity} {counted.count:g} units {counted.unit} are such that {_all(counted.body)}"
     for choice in body.choices:
         yield f"{choice.quantity} {choice.count:g} of these hold: {'; or '.join(map(_all, choice.bodies))}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def conditions(body: p.Body) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.database import Database
+from circuitdb.reports.page import universality_page
 from ingest.architectures.handwritten import planted, truth
 from ingest.pipeline import ingest_model
 from ingest.probes import load_probes
@@ -84,6 +86,24 @@ def test_every_circuit_of_a_motif_has_its_copy_in_the_second_network_and_few_hav
     ]
     # Shares differ a little with the scales, so that now and then another analogue has the edge above the bound.
     assert np.mean(same) > 0.95
+
+
+def test_the_page_draws_circuits_beside_their_counterparts_though_a_unit_has_two_names(
+    database: Database,
+) -> None:
+    query, models = "find { first = a; {a, c} +> b where share > 0.02 }", [FIRST, SECOND]
+    found = database.universality(query, models=models, samples=1, limit=5)
+    circuits = {model: database.find(query, model=model, limit=5) for model in models}
+    page = universality_page(database, found, circuits, samples=1, seed=0)
+    [data] = re.findall('<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    drawn = json.loads(data)["circuits"]
+    assert {name for circuit in drawn[::2] for name in circuit["units"]} == {"first", "a", "b", "c"}
+    assert [circuit["model"] for circuit in drawn] == [FIRST, SECOND, SECOND, FIRST] * 5
+    counterpart = truth.correspondence()
+    for one, other in zip(drawn[::4], drawn[1::4], strict=True):
+        for name, key in other["units"].items():
+            assert counterpart[one["units"][name].partition("/")[2]] == key.partition("/")[2]
+        assert len(other["edges"]) == len(one["edges"]) == 2
 
 
 def test_the_command_and_the_language_count_the_same_circuits(database: Database) -> None:

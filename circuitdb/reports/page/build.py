@@ -171,7 +171,7 @@ def _figure(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:#.3g}".removesuffix(".")
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from circuitdb.circuits import Circuit
 from circuitdb.graph import split_key
 from circuitdb.reports.page.sections import Section, Table, sections_page
+from circuitdb.reports.words import listed
 
 if TYPE_CHECKING:
     from circuitdb.circuits import Circuits
@@ -77,6 +78,8 @@ def universality_page(
                     "another unit of its layer (permuted matches), with units that answer as much alike but are not "
                     "the match (decoys, of the circuits all of whose units have such), and in a network whose edges "
                     "are shuffled (rewired edges).",
+                    f"Drawn are at most {_MOST_SHOWN}: those that come back in most networks, the strongest first, "
+                    "each beside its counterparts.",
                 ),
                 [_recurring(found)],
                 list(_side_by_side(database, found, circuits)),
@@ -99,8 +102,8 @@ def universality_page(
         command += [] if asked.limit is None else ["--limit", str(asked.limit)]
         command += ["--samples", str(found.samples), "--seed", str(seed), "--db", database.address, "-o", out]
         return sections_page(
-            f"What {_listed(models)} share",
-            f"Units of {_listed(models)} that answer to pictures alike, and circuits that come back between them, "
+            f"What {listed(models)} share",
+            f"Units of {listed(models)} that answer to pictures alike, and circuits that come back between them, "
             "beside what chance gives.",
             sections,
             database,
@@ -114,10 +117,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(([", ".join(names[:-1])] if len(names) > 1 else []) + [names[-1]])
-
-
 def _alike(database: Database, models: Sequence[str]) -> Iterator[Table]:
     """For every two models a table by layers of the first: the layer of the other in which most of its units have their
     analogue, scores, and what chance gives."""
@@ -126,6 +125,7 @@ def _alike(database: Database, models: Sequence[str]) -> Iterator[Table]:
         if row["rank"] == 1:
             (a, layer, _), (b, there, _) = split_key(source), split_key(target)
             best.setdefault((a, b, layer), []).append((there, row))
+    yield _overview(models, best)
     heads = ["layer", "units", "with an analogue", "most in", "of them there", "mean score", "by chance", "q ≤ 0.05"]
     for a, b in itertools.permutations(models, 2):
         rows: list[list[str | float | None]] = []
@@ -141,6 +141,17 @@ def _alike(database: Database, models: Sequence[str]) -> Iterator[Table]:
             in_most = places.count(most) if most else 0
             rows.append([layer["name"], layer["width"], len(values), most, in_most, score, by_chance, sure, both])
         yield Table(f"Units of {a} in {b}", [*heads, "mutual"], rows)
+
+
+def _overview(
+    models: Sequence[str], best: Mapping[tuple[str, str, str], Sequence[tuple[str, Mapping[str, Any]]]]
+) -> Table:
+    """The mean score of every model's units in every other one."""
+    scores: dict[tuple[str, str], list[float]] = {}
+    for (a, b, _), found in best.items():
+        scores.setdefault((a, b), []).extend(row["score"] for _, row in found)
+    rows = [[a, *("–" if a == b else _mean(scores.get((a, b), [])) for b in models)] for a in models]
+    return Table("Mean score of the units of a row's network in a column's", ["units of", *models], rows)
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -167,29 +178,22 @@ def _recurring(found: Universality) -> Table:
 
 
 def _side_by_side(database: Database, found: Universality, circuits: Mapping[str, Circuits]) -> Iterator[list[Circuit]]:
-    """The strongest circuits that come back in all models, each beside its counterparts."""
-    first, searched = next(iter(circuits.items()))
-    copies = {tuple(units[first].items()): units for units in found.in_all.get(first, ())}
-    shown = 0
-    for circuit in searched:
-        own = {name: unit for name, unit in circuit.units.items() if isinstance(unit, str)}
-        there = copies.get(tuple(own.items()))
-        if there is None:
-            continue
-        yield [
-            circuit,
-            *(_copy(database, circuit, own, model, units) for model, units in there.items() if model != first),
-        ]
-        shown += 1
-        if shown == _MOST_SHOWN:
-            return
+    """The strongest circuits that come back in most models, each beside its counterparts."""
+    copies: dict[tuple[int, str], dict[str, Mapping[str, str]]] = {}
+    for pair in found.pairs:
+        for number, units in enumerate(pair.copies[: len(circuits[pair.a])]):
+            if units is not None:
+                copies.setdefault((number, pair.a), {})[pair.b] = units
+    models = list(circuits)
+    order = sorted(copies, key=lambda one: (-len(copies[one]), one[0], models.index(one[1])))
+    for number, model in order[:_MOST_SHOWN]:
+        circuit, there = circuits[model][number], copies[number, model]
+        yield [circuit, *(_copy(database, circuit, other, units) for other, units in there.items())]
 
 
-def _copy(
-    database: Database, circuit: Circuit, own: Mapping[str, str], model: str, units: Mapping[str, str]
-) -> Circuit:
+def _copy(database: Database, circuit: Circuit, model: str, units: Mapping[str, str]) -> Circuit:
     """A circuit's counterpart in another model, with the edges that stand for its own."""
-    counterpart = {key: units[name] for name, key in own.items()}
+    counterpart = {str(circuit.units[name]): unit for name, unit in units.items()}
     inputs = {key: database.unit(key).inputs() for key in dict.fromkeys(units.values())}
     edges = [
         edge
