@@ -2,16 +2,19 @@
 
 Every motif of the library that asks for neither labels nor a unit nor a second model is counted in every model with its
 defaults, and compared with chance: motifs with maps with partners shuffled among the units of a layer, others with
-edges shuffled. Below stand the strongest circuits. `--drawings FOLDER` draws these, a file a circuit.
+edges shuffled. Below stand the strongest circuits. `--drawings FOLDER` draws these, in a folder for each model.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 import circuitdb
 from circuitdb.circuits import Circuit
@@ -42,7 +45,7 @@ BY_WEIGHTS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What one motif gives in one model; chance is None where nothing was found or nothing can be shuffled."""
+    """What one motif gives in one model; chance is None where nothing was found or no samples were asked for."""
 
     motif: str
     model: str
@@ -57,7 +60,7 @@ def main() -> None:
     parser.add_argument("database", help="a file with probed models")
     parser.add_argument("--model", action="append", help="one of the models; may be given several times")
     parser.add_argument("--motif", action="append", choices=WITH_MAPS + BY_WEIGHTS, help="one of the motifs, likewise")
-    parser.add_argument("--samples", type=int, default=39, help="samples of chance (39)")
+    parser.add_argument("--samples", type=int, default=39, help="samples of chance (39); 0 for none")
     parser.add_argument("--drawings", type=Path, help="a folder for drawings of the strongest circuits")
     options = parser.parse_args()
     with circuitdb.open(options.database) as database:
@@ -75,7 +78,8 @@ def found(database: Database, motif: str, model: str, samples: int) -> Finding:
     chance, circuits = None, []
     if count:
         null = "maps" if motif in WITH_MAPS else "edges"
-        chance = database.significance(motif, model=model, samples=samples, seed=0, null=null)
+        if samples:
+            chance = database.significance(motif, model=model, samples=samples, seed=0, null=null)
         circuits = list(database.find(motif, model=model, limit=3, seconds=None))
     print(f"{model} {motif}: {count:,}; {chance.sentence if chance else ''}", file=sys.stderr, flush=True)
     return Finding(motif, model, count, chance, circuits)
@@ -122,11 +126,12 @@ def _indices(keys: str | Sequence[str]) -> str:
 
 
 def draw(findings: Iterable[Finding], folder: Path) -> None:
-    """Write `MOTIF-MODEL-1.svg` and so on."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `MODEL/MOTIF-1.webp` and so on: half the size of an SVG, most of which is pictures."""
     for finding in findings:
+        (folder / finding.model).mkdir(parents=True, exist_ok=True)
         for place, circuit in enumerate(finding.strongest, 1):
-            circuit.draw().save(folder / f"{finding.motif}-{finding.model}-{place}.svg")
+            picture = Image.open(io.BytesIO(circuit.draw().png(zoom=1))).convert("RGB")
+            picture.save(folder / finding.model / f"{finding.motif}-{place}.webp", quality=80, method=6)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from circuitdb.graph import split_key
 
@@ -43,6 +43,14 @@ class Reader(Protocol):
 
     def unit(self, name: str) -> Unit:
         """A unit."""
+
+    def units_at(self, keys: Sequence[str]) -> list[Unit]:
+        """Units, read at once."""
+
+    def edges_of(
+        self, keys: Sequence[str], direction: Literal["in", "out"], top: int | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """By key, the edges of units, read at once."""
 
     def examples(self, keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         """The strongest probe positions of units."""

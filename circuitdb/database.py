@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from circuitdb.backends import open_store
 from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row
@@ -143,6 +143,23 @@ class Database:
             widths = "; ".join(f"{model}/{layer['name']} has {layer['width']:,} units" for model, layer in layers[:4])
             raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths}" if widths else ""))
         return Unit(record["key"], record, self._store)
+
+    def units_at(self, keys: Sequence[str]) -> list[Unit]:
+        """Units by their whole keys, in the order asked, read at once; what is not there is left out."""
+        found = self._store.whole_units(keys)
+        return [Unit(key, found[key], self._store) for key in keys if key in found]
+
+    def edges_of(
+        self, keys: Sequence[str], direction: Literal["in", "out"], top: int | None = None
+    ) -> dict[str, list[Row]]:
+        """By key, the incoming or outgoing edges of units, strongest first, read at once; see `Unit.inputs`.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit.
+        """
+        return self._store.edges_of(keys, direction, top)
 
     def _layers_named(self, model: str | None, name: str | None) -> list[tuple[str, Row]]:
         """Models' names and their layers, all or those so called, or else those whose name ends so."""

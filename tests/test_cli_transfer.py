@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,7 @@ from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.backends.neo4j.connection import Connection
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.transfer import checksum, push
-from tests.conftest import Command
+from tests.conftest import REPOSITORY, Command
 from tests.graphs import graph_of, random_graph, toy_graph
 from tests.test_exchange import analogues_between
 
@@ -144,6 +147,70 @@ def test_export_for_neo4j_admin_writes_a_folder_and_prints_the_command(
     again = command("export", "--neo4j-admin", str(folder), db=source)
     assert again.code == 2
     assert "is not empty" in again.err
+
+
+PAUSED = """
+import signal, sys, time
+from circuitdb.cli import main
+from circuitdb.database import Database
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a background job is born deaf to it
+read = Database.graph
+
+def graph(self, name):
+    if name == "toy":
+        print("half", flush=True)
+        time.sleep(600)
+    return read(self, name)
+
+Database.graph = graph
+sys.argv[0] = "circuitdb"
+main()
+"""
+"""The command, which stops where it reads the last of the models."""
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(("number", "old"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGKILL, True)])
+@pytest.mark.parametrize("form", [".graphml", ".parquet", ""])
+def test_an_interrupted_export_leaves_no_half_file(
+    command: Command, source: Path, tmp_path: Path, form: str, number: signal.Signals, old: bool
+) -> None:
+    place = tmp_path / "out"
+    place.mkdir()
+    out = place / f"zoo{form}"
+    arguments = ["export", "all", "-o", str(out)] if form else ["export", "--neo4j-admin", str(out)]
+    if old and form:
+        assert command("export", "--graph", "toy", "-o", str(out), db=source).code == 0
+    elif old:
+        out.mkdir()
+    before = below(place)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PAUSED, *arguments, "--db", source],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half\n"
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    there = below(place)
+    if number is signal.SIGKILL:
+        assert {name: there[name] for name in before} == before
+        assert all("unfinished" in name for name in there.keys() - before.keys())
+        assert out.exists() == (old or not form)
+    else:
+        assert process.returncode == 128 + number
+        assert err == ("ended by SIGTERM; what was not finished is as it was before\n" if number == 15 else "")
+        assert there == before
+        assert out.exists() == old
+    assert command(*arguments, db=source).code == 0
+    assert not [name for name in below(place) if "unfinished" in name]
 
 
 # push

@@ -196,6 +196,9 @@ class Store(Protocol):
     def unit(self, key: str) -> Row | None:
         """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
 
+    def whole_units(self, keys: Sequence[str]) -> dict[str, Row]:
+        """By key, units as `unit` gives them; those that are not there are left out."""
+
     def units(self, keys: Sequence[str]) -> list[Row]:
         """The properties of many units, with `labels`, in the order asked; those that are not there are left out."""
 
@@ -204,6 +207,11 @@ class Store(Protocol):
 
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
+
+    def edges_of(
+        self, keys: Sequence[str], direction: Literal["in", "out"], top: int | None = None
+    ) -> dict[str, list[Row]]:
+        """By key, the edges of units as `edges` gives them."""
 
     def labels(self, model: str) -> list[Row]:
         """The labels of a model's units, `unit` (key), `label` and `source`, in order of key."""

@@ -6,12 +6,13 @@ Each command parses its arguments, asks the `Database`, and prints what comes ba
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
-from typing import Annotated
+from types import FrameType, ModuleType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -80,9 +81,17 @@ def _extend(app: typer.Typer, extension: EntryPoint) -> None:
 
 
 def main() -> None:
-    """Run the command; 0 when it ran, 2 for a mistake in the input, 1 for a failure."""
+    """Run the command; 0 when it ran, 2 for a mistake in the input, 1 for a failure, 130 after Ctrl-C, 143 if ended by
+    SIGTERM."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         build_app()()
     except CircuitdbError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave as after Ctrl-C: what is half written is taken away."""
+    print("ended by SIGTERM; what was not finished is as it was before", file=sys.stderr)
+    sys.exit(128 + number)

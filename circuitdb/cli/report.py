@@ -84,7 +84,7 @@ def report(
                 list(dict.fromkeys(names)),
                 dict(read_parameters(param or [])),
                 limit=limit or _MOST_CIRCUITS,
-                samples=samples or _SAMPLES,
+                samples=_SAMPLES if samples is None else samples,
                 seed=seed,
                 out=out,
                 quiet=quiet,

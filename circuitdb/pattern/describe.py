@@ -18,7 +18,7 @@ def predicates(body: p.Body) -> Iterator[str]:
         yield edge_text(edge)
     for row in body.rows:
         yield row_text(row)
-    for condition in body.conditions:
+    for condition in conditions_asked(body):
         yield text_of(condition)
     for absent in body.absent:
         yield f"no {{ {'; '.join(predicates(absent))} }}"
@@ -28,6 +28,33 @@ def predicates(body: p.Body) -> Iterator[str]:
     for choice in body.choices:
         inner = "; or ".join(", ".join(predicates(inner)) for inner in choice.bodies)
         yield f"{choice.quantity} {format_number(choice.count)} of {{ {inner} }}"
+
+
+def conditions_asked(body: p.Body) -> Iterator[p.Expression]:
+    """The conditions of a body without what their constants decide, as `"" = "" or label ~ ""` does where a parameter
+    is left empty; one that always holds is left out."""
+    for condition in body.conditions:
+        undecided = _undecided(condition)
+        if undecided != p.Constant(True):
+            yield undecided
+
+
+def _undecided(condition: p.Expression) -> p.Expression:
+    match condition:
+        case p.Compare(operator="=" | "!=" as operator, left=p.Constant(value=left), right=p.Constant(value=right)):
+            return p.Constant((left == right) == (operator == "="))
+        case p.Not(operand=operand):
+            inner = _undecided(operand)
+            return p.Constant(not inner.value) if isinstance(inner, p.Constant) else p.Not(inner)
+        case p.And(operands=operands) | p.Or(operands=operands):
+            deciding = p.Constant(isinstance(condition, p.Or))
+            neutral = p.Constant(not deciding.value)
+            rest = tuple(part for part in map(_undecided, operands) if part != neutral)
+            if deciding in rest:
+                return deciding
+            return type(condition)(rest) if len(rest) > 1 else rest[0] if rest else neutral
+        case _:
+            return condition
 
 
 def edge_text(edge: p.Edge) -> str:

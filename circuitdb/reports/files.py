@@ -58,11 +58,45 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(before, ignore_errors=True)
             folder.rename(before)
         unfinished.rename(folder)
-        shutil.rmtree(before, ignore_errors=True)
     except OSError as error:
         raise CircuitdbError(f"cannot write {folder}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(before, ignore_errors=True)
+        elif before.exists():
+            before.rename(folder)
+
+
+@contextlib.contextmanager
+def filled_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write files to, which stand in `folder` when the context ends well and are gone otherwise.
+
+    Raises
+    ------
+    InputError
+        If `folder` is there and holds something.
+    CircuitdbError
+        If it cannot be written.
+    """
+    unfinished = folder / ".circuitdb.unfinished"
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty; name a new folder")
+        unfinished.mkdir()
+        yield unfinished
+        for file in sorted(unfinished.iterdir()):
+            file.rename(folder / file.name)
+    except OSError as error:
+        raise CircuitdbError(f"cannot write {folder}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for place in missing:
+                place.rmdir()
 
 
 def _may_be_replaced(folder: Path) -> bool:

@@ -46,7 +46,7 @@ def background(circuits: Sequence[Circuit], reader: Reader | None) -> Background
     return Background(
         records={row["key"]: row for row in reader.units(keys)},
         examples=reader.examples(keys),
-        inputs={key: reader.unit(key).inputs() for key in listed},
+        inputs=reader.edges_of(list(listed), "in"),
     )
 
 

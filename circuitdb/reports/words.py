@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from circuitdb.language.library import library_files
 from circuitdb.pattern import model as p
-from circuitdb.pattern.describe import text_of
+from circuitdb.pattern.describe import conditions_asked, text_of
 
 _VERBS = {"any": "is wired to", "excites": "excites", "inhibits": "inhibits", "never": "excites and inhibits"}
 _DESCRIPTION = re.compile(r'"""(.*?)"""', re.DOTALL)
@@ -38,14 +38,15 @@ def listed(names: Sequence[str]) -> str:
 
 def conditions(body: p.Body) -> Iterator[str]:
     """The conditions of a body; one that holds for each of its edges stands once."""
+    asked = list(conditions_asked(body))
     names = {edge.name for edge in body.edges}
     alike: dict[str, set[str]] = {}
-    for condition in body.conditions:
+    for condition in asked:
         if (edge := _only_edge(condition)) is not None:
             alike.setdefault(_of_any_edge(condition, edge), set()).add(edge)
     common = {text for text, edges in alike.items() if edges == names and len(names) > 1}
     told: set[str] = set()
-    for condition in body.conditions:
+    for condition in asked:
         edge = _only_edge(condition)
         text = None if edge is None else _of_any_edge(condition, edge)
         if text not in common or text is None:

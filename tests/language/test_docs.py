@@ -83,3 +83,13 @@ def test_links_within_the_pages_lead_somewhere(page: str) -> None:
 
 def headings(page: str) -> list[str]:
     return re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", PAGES[page], flags=re.S), flags=re.M)
+
+
+def test_links_of_every_page_lead_to_files_and_every_drawing_is_shown() -> None:
+    shown = set()
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).is_file(), f"{page.name}: {target}"
+                shown.add((page.parent / target).resolve())
+    assert {file.resolve() for file in DOCS.rglob("*.webp")} <= shown

@@ -22,9 +22,11 @@ from circuitdb.reports.drawing.colours import BLUE, RED
 from circuitdb.reports.drawing.kernel import kernel_part, shade
 from circuitdb.reports.drawing.layout import MARGIN, Box, Layout, lay_out
 from circuitdb.reports.drawing.legend import legend
+from circuitdb.reports.drawing.pattern import pattern_scene
 from circuitdb.reports.drawing.render import render
 from circuitdb.reports.drawing.scene import Link, Scene, Tile
 from circuitdb.reports.drawing.text import fit, width, wrap
+from circuitdb.reports.words import in_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 MIRRORED = {
@@ -302,6 +304,46 @@ def test_the_matrix_has_a_kernel_or_a_dot_for_every_pair() -> None:
     assert places[0][1] < places[1][1]
     assert "full colour at ±0.222" in drawing.svg
     assert draw_kernel_matrix([], [], [], title="nothing").svg
+
+
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_the_title_of_a_matrix_stands_whole_within_it(count: int) -> None:
+    keys = [f"m/L0:{n}" for n in range(count)]
+    title = "Weights from resnetv2_50/block1_unit_3 and resnetv2_50/block2_unit_1 to resnetv2_50/block2_unit_2"
+    drawing = draw_kernel_matrix(keys, ["m/L1:0"], [edge(keys[0], "m/L1:0", 1.0)], title=title)
+    root = ElementTree.fromstring(drawing.svg)
+    lines = [e for e in root.iter(f"{SVG}text") if e.get("font-weight") == "bold"]
+    assert " ".join(line.text or "" for line in lines) == title
+    assert all(float(e.get("x") or 0) + width(e.text or "", 14, bold=True) <= drawing.width for e in lines)
+    others = [float(e.get("y") or "inf") for e in root.iter(f"{SVG}text") if e not in lines and not e.get("transform")]
+    assert max(float(line.get("y") or 0) for line in lines) < min(others)
+
+
+def test_conditions_that_the_values_of_parameters_decide_are_not_told() -> None:
+    for label, told in (("", []), ("fur", ['high.label ~ "fur"'])):
+        query = compile_query("find high_low_frequency", parameters={"high_label": label})
+        said = list(in_words(query.body))
+        assert [line for line in said if "label" in line] == told
+        notes, predicates = pattern_scene(query).notes, pattern_scene(query).description
+        assert [note for note in notes if "label" in note] == [f"where {line}" for line in told]
+        assert all(line in predicates for line in told)
+        assert '""' not in predicates
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ('"a" = "b" or a.bias > 0', ["a.bias > 0"]),
+        ('"a" != "b" or a.bias > 0', []),
+        ('not ("a" = "b") and a.bias > 0', ["a.bias > 0"]),
+        ('a.bias > 0 and "a" = "b"', ["false"]),
+        ("a.bias > 0 and (2 = 2 or a.bias < 1)", ["a.bias > 0"]),
+        ("a.bias > 0 or b.bias > 0", ["(a.bias > 0) or (b.bias > 0)"]),
+    ],
+)
+def test_constants_are_decided_as_logic_has_it(condition: str, told: list[str]) -> None:
+    body = compile_query(f"find {{ a +> b; where {condition} }}").body
+    assert [line for line in in_words(body) if line != "a excites b"] == told
 
 
 @pytest.mark.parametrize("name", ["union_over_cases", "equivariance", "car", "cross_inhibition"])

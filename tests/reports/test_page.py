@@ -232,6 +232,31 @@ def test_a_unit_has_a_page(database: Database, command: Command, tmp_path: Path)
     assert command("report", "toy/L1:77", "-o", str(file), db=database.address).code == 2
 
 
+def test_a_page_asks_the_store_as_often_for_many_units_as_for_few(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = dict.fromkeys(("whole_units", "edges_of", "units", "examples", "unit", "edges"), 0)
+
+    def counted(name: str) -> Any:
+        answer = getattr(database._store, name)
+
+        def ask(*arguments: Any) -> Any:
+            asked[name] += 1
+            return answer(*arguments)
+
+        return ask
+
+    for name in asked:
+        monkeypatch.setattr(database._store, name, counted(name))
+    numbers = []
+    for limit in (1, 40):
+        asked.update(dict.fromkeys(asked, 0))
+        data = Parsed(circuits_page(database.find("find { x -> y -> z }", model="many", limit=limit))).data
+        numbers.append((len(data["units"]), {name: number for name, number in asked.items() if name != "units"}))
+    assert numbers[0][0] < numbers[1][0]
+    assert numbers[0][1] == numbers[1][1]
+
+
 def test_a_page_that_cannot_be_written_leaves_nothing(database: Database, command: Command, tmp_path: Path) -> None:
     out = command("report", "toy/L1:0", "-o", str(tmp_path / "no" / "unit.html"), db=database.address)
     assert out.code == 1
@@ -353,6 +378,11 @@ def test_what_models_share_is_a_page(command: Command, tmp_path: Path) -> None:
     assert command(*shlex.split(line)[1:], db="nowhere.duckdb").code == 0
     assert file.read_bytes() == first
     assert command("report", "--models", "first,second", "--model", "first", db=address).code == 2
+    none = command(
+        "report", "--models", "first,second", "--samples", "0", "-o", str(tmp_path / "none.html"), db=address
+    )
+    assert (none.code, "1 or more samples" in none.err) == (2, True)
+    assert not (tmp_path / "none.html").exists()
     assert command("report", db=address).code == 2
 
 

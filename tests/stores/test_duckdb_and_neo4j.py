@@ -70,6 +70,8 @@ def test_every_answer_about_a_random_graph_is_the_same(stores: tuple[Store, Stor
             for direction in ("in", "out"):
                 for top in (None, 2):
                     assert_equal_answers(stores, lambda s, key=key, d=direction, top=top: s.edges(key, d, top))
+        assert_equal_answers(stores, lambda store, keys=keys: store.whole_units([*keys, "one/none:0"]))
+        assert_equal_answers(stores, lambda store, keys=keys: store.edges_of(keys[::-1], "in", 2))
 
 
 def test_labels_are_added_once_and_taken_away(stores: tuple[Store, Store]) -> None:

@@ -397,9 +397,12 @@ def test_an_export_refuses_what_the_importer_would_change(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="a label is empty"):
         export_for_admin([graph_of({"L0": 1}, [], labels=[("L0:0", "")])], tmp_path / "b")
     with pytest.raises(InputError, match="two models are called 'toy'"):
-        export_for_admin([toy_graph(), toy_graph()], tmp_path / "c")
+        export_for_admin([toy_graph(), toy_graph()], tmp_path / "c" / "d")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").touch()
     with pytest.raises(InputError, match="is not empty"):
         export_for_admin([toy_graph()], tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
 
 
 def test_the_test_server_stops_when_the_tests_are_killed() -> None:

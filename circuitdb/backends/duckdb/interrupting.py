@@ -1,4 +1,4 @@
-"""Runs a statement so that Ctrl-C stops it.
+"""Runs a statement so that Ctrl-C stops it, and SIGTERM, which the command turns into `SystemExit`.
 
 DuckDB does not look for signals while a statement runs. The statement runs in a thread of its own, and the caller, who
 waits for it, interrupts the connection when a signal comes.
@@ -32,8 +32,8 @@ def fetch_integers(
 
     Raises
     ------
-    KeyboardInterrupt
-        After Ctrl-C, within the time that the statement takes to notice.
+    KeyboardInterrupt, SystemExit
+        After a signal, within the time that the statement takes to notice.
     duckdb.InterruptException
         If another thread interrupts the connection.
     """
@@ -51,6 +51,6 @@ def _run(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> R
         result = thread.submit(work)
         try:
             return result.result()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             connection.interrupt()
             raise

@@ -119,14 +119,22 @@ class DuckDBStore:
 
     def unit(self, key: str) -> Row | None:
         """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
+        return self.whole_units([key]).get(key)
+
+    def whole_units(self, keys: Sequence[str]) -> dict[str, Row]:
+        """By key, units as `unit` gives them; those that are not there are left out."""
         with self.reading() as connection:
-            for unit_id, unit in _units(connection, [key]).values():
-                return unit | {
-                    "maps": _rows(connection, _MAPS, [unit_id]),
-                    "families": _families(connection, unit_id),
-                    "analogues": _rows(connection, _ANALOGUES, [unit_id]),
-                }
-        return None
+            found = _units(connection, keys)
+            ids = [unit_id for unit_id, _ in found.values()]
+            lists = {
+                "maps": _by_unit(_rows(connection, _MAPS, [ids])),
+                "families": _families(connection, ids),
+                "analogues": _by_unit(_rows(connection, _ANALOGUES, [ids])),
+            }
+        return {
+            key: unit | {name: of_units.get(unit_id, []) for name, of_units in lists.items()}
+            for key, (unit_id, unit) in found.items()
+        }
 
     def units(self, keys: Sequence[str]) -> list[Row]:
         """The properties of many units, with `labels`, in the order asked; those that are not there are left out."""
@@ -147,19 +155,31 @@ class DuckDBStore:
 
         `top`: how many at most. `InputError` if that is negative or there is no such unit.
         """
+        return self.edges_of([key], direction, top)[key]
+
+    def edges_of(
+        self, keys: Sequence[str], direction: Literal["in", "out"], top: int | None = None
+    ) -> dict[str, list[Row]]:
+        """By key, the edges of units as `edges` gives them."""
         if top is not None and top < 0:
             raise InputError(f"{top} edges cannot be shown; ask for 0 or more")
+        here, there = ("target", "source") if direction == "in" else ("source", "target")
+        names = ", ".join(f"e.{quoted(prop.name)}" for prop in properties(Record.EDGE))
         with self.reading() as connection:
-            [unit_id] = self._unit_ids(connection, [key])
-            here, there = ("target", "source") if direction == "in" else ("source", "target")
-            names = ", ".join(f"e.{quoted(prop.name)}" for prop in properties(Record.EDGE))
-            return _rows(
+            found = _rows(
                 connection,
                 f"SELECT s.key AS source, t.key AS target, {names} "
                 "FROM edge AS e JOIN unit AS s ON s.id = e.source JOIN unit AS t ON t.id = e.target "
-                f"WHERE e.{here} = ? ORDER BY e.strength DESC, e.{there}, e.kind LIMIT ?",
-                [unit_id, top],
+                f"WHERE e.{here} IN (SELECT unnest(CAST(? AS INTEGER[]))) "
+                f"WINDOW strongest AS (PARTITION BY e.{here} ORDER BY e.strength DESC, e.{there}, e.kind) "
+                f"QUALIFY row_number() OVER strongest <= coalesce(?, {_NO_LIMIT}) "
+                f"ORDER BY e.{here}, e.strength DESC, e.{there}, e.kind",
+                [self._unit_ids(connection, keys), top],
             )
+        edges: dict[str, list[Row]] = {key: [] for key in keys}
+        for row in found:
+            edges[row[here]].append(row)
+        return edges
 
     def dense(self, model: str, source_layer: str, target_layer: str) -> Dense | None:
         """Weight and strength of every pair of units of two layers, kept as edges or not, or None."""
@@ -297,24 +317,29 @@ class DuckDBStore:
         return [found[key] for key in keys]
 
 
+_NO_LIMIT = 2**31
 _LABELS = """
     SELECT unit_id, label, source FROM label WHERE unit_id IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY rowid
 """
 _MAPS = """
-    SELECT m.map, u.key AS target, m.score, m.self_score, m.mutual
-    FROM map AS m JOIN unit AS u ON u.id = m.target WHERE m.source = ? ORDER BY m.map
+    SELECT m.source AS unit_id, m.map, u.key AS target, m.score, m.self_score, m.mutual
+    FROM map AS m JOIN unit AS u ON u.id = m.target
+    WHERE m.source IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY m.map
 """
 _ANALOGUES = """
-    SELECT u.key AS target, u.model, a.rank, a.score, a.excess, a.q, a.mutual, a.method, a.probes_sha256
-    FROM analogue AS a JOIN unit AS u ON u.id = a.target WHERE a.source = ? ORDER BY u.model, a.rank, a.target
+    SELECT a.source AS unit_id, u.key AS target, u.model, a.rank, a.score, a.excess, a.q, a.mutual, a.method,
+        a.probes_sha256
+    FROM analogue AS a JOIN unit AS u ON u.id = a.target
+    WHERE a.source IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY u.model, a.rank, a.target
 """
 _FAMILIES = """
-    SELECT f.id, f.layer, f."group", f."order", f.score, m.pose
-    FROM member AS m JOIN family AS f ON f.id = m.family_id WHERE m.unit_id = ? ORDER BY f.id
+    SELECT m.unit_id, f.id, f.layer, f."group", f."order", f.score, m.pose
+    FROM member AS m JOIN family AS f ON f.id = m.family_id
+    WHERE m.unit_id IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY f.id
 """
 _MEMBERS = """
-    SELECT u.key AS unit, m.pose FROM member AS m JOIN unit AS u ON u.id = m.unit_id
-    WHERE m.family_id = ? ORDER BY m.rowid
+    SELECT m.family_id, u.key AS unit, m.pose FROM member AS m JOIN unit AS u ON u.id = m.unit_id
+    WHERE m.family_id IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY m.rowid
 """
 _EXAMPLES = """
     SELECT unit_id, rank, picture, y, x, value, thumbnail FROM example
@@ -340,9 +365,21 @@ def _units(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> dict[s
     }
 
 
-def _families(connection: duckdb.DuckDBPyConnection, unit_id: int) -> list[Row]:
-    found = _rows(connection, _FAMILIES, [unit_id])
-    return [_without(row, "id") | {"members": _rows(connection, _MEMBERS, [row["id"]])} for row in found]
+def _families(connection: duckdb.DuckDBPyConnection, unit_ids: Sequence[int]) -> dict[int, list[Row]]:
+    """By a unit's id, its families with their members."""
+    found = _rows(connection, _FAMILIES, [unit_ids])
+    members: dict[int, list[Row]] = {row["id"]: [] for row in found}
+    for row in _rows(connection, _MEMBERS, [list(members)]):
+        members[row["family_id"]].append(_without(row, "family_id"))
+    return _by_unit([_without(row, "id") | {"members": members[row["id"]]} for row in found])
+
+
+def _by_unit(found: Sequence[Row]) -> dict[int, list[Row]]:
+    """By `unit_id`, the rows without it."""
+    by_unit: dict[int, list[Row]] = {}
+    for row in found:
+        by_unit.setdefault(row["unit_id"], []).append(_without(row, "unit_id"))
+    return by_unit
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:

@@ -30,8 +30,9 @@ from circuitdb.backends.neo4j.schema import (
     schema_statements,
 )
 from circuitdb.backends.neo4j.tables import NodeTables, node_tables
-from circuitdb.errors import CircuitdbError, InputError
+from circuitdb.errors import InputError
 from circuitdb.graph import Record
+from circuitdb.reports.files import filled_folder
 
 SEPARATOR = "\x1f"
 """Between the elements of a list: the ASCII unit separator."""
@@ -60,23 +61,18 @@ def export_for_admin(graphs: Iterable[ModelGraph], folder: Path, database: str =
     """
     names: list[str] = []
     arguments = ["--multiline-fields=true", "--array-delimiter=U+001F"]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty; name a new folder")
-        _write(folder / "schema.csv", _text_table(name="schema", version=VERSION_PARAMETERS["version"]), {})
+    with filled_folder(folder) as place:
+        _write(place / "schema.csv", _text_table(name="schema", version=VERSION_PARAMETERS["version"]), {})
         arguments.append(f"--nodes={META}=schema.csv")
         for number, graph in enumerate(graphs):
             if graph.name in names:
                 raise InputError(f"two models are called {graph.name!r}")
             names.append(graph.name)
             for option, file, table, headers in _files(node_tables(graph, uuid.uuid4().hex), number):
-                _write(folder / file, table, headers)
+                _write(place / file, table, headers)
                 arguments.append(f"{option}={file}")
-        (folder / "import.args").write_text("".join(f"{argument}\n" for argument in arguments))
-        (folder / "schema.cypher").write_text("".join(f"{statement};\n" for statement in schema_statements()))
-    except OSError as error:
-        raise CircuitdbError(f"{folder} cannot be written: {error.strerror or error}") from error
+        (place / "import.args").write_text("".join(f"{argument}\n" for argument in arguments))
+        (place / "schema.cypher").write_text("".join(f"{statement};\n" for statement in schema_statements()))
     command = f"neo4j-admin database import full {shlex.quote(database)} --overwrite-destination @import.args"
     return AdminExport(folder, names, command)
 

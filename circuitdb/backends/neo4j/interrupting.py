@@ -36,7 +36,7 @@ def fetch_all(
         rows = thread.submit(connection.read, text, parameters, seconds=seconds, metadata={_MARK: mark})
         try:
             return rows.result()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             for record in connection.read(_RUNNING, {"name": _MARK, "mark": mark}):
                 connection.read("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]})
             raise

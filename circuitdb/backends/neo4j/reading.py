@@ -84,75 +84,70 @@ def read_layer_units(connection: Connection, model: str, layer: str) -> list[Row
     return [_unit_row(row[0]) for row in connection.read(text, {"model": model, "layer": layer})]
 
 
-def read_unit(connection: Connection, key: str) -> Row | None:
-    """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
+def read_whole_units(connection: Connection, keys: Sequence[str]) -> dict[str, Row]:
+    """By key, units' properties, with `labels`, `maps`, `families` and `analogues`; unknown keys are left out."""
 
-    def work(transaction: neo4j.ManagedTransaction) -> Row | None:
-        parameters = {"key": key}
-        units = _rows(transaction, f"MATCH (u:Unit {{key: $key}}) RETURN {_UNIT}", parameters)
-        if not units:
-            return None
-        maps = _rows(
-            transaction,
-            f"MATCH (:Unit {{key: $key}})-[r:{MAPS_TO}]->(t:Unit) RETURN t.key, properties(r)",
-            parameters,
+    def work(transaction: neo4j.ManagedTransaction) -> dict[str, Row]:
+        def asked(text: str) -> list[list[Any]]:
+            return _rows(transaction, f"UNWIND $keys AS key MATCH (u:Unit {{key: key}}) {text}", {"keys": list(keys)})
+
+        found = {unit["key"]: {**_unit_row(unit), **_no_lists()} for (unit,) in asked(f"RETURN {_UNIT}")}
+        for key, target, row in sorted(
+            asked(f"MATCH (u)-[r:{MAPS_TO}]->(t:Unit) RETURN key, t.key, properties(r)"), key=lambda row: row[2]["map"]
+        ):
+            found[key]["maps"].append({"target": target, **_registered(row, Record.MAP)})
+        families = asked(
+            f"MATCH (u)-[r:{MEMBER_OF}]->(f:Family) "
+            f"MATCH (f)<-[other:{MEMBER_OF}]-(m:Unit) WITH key, r, f, other, m ORDER BY other.place "
+            "RETURN key, r.pose, properties(f), collect({unit: m.key, pose: other.pose})"
         )
-        families = _rows(
-            transaction,
-            f"MATCH (:Unit {{key: $key}})-[r:{MEMBER_OF}]->(f:Family) "
-            f"MATCH (f)<-[other:{MEMBER_OF}]-(u:Unit) WITH r, f, other, u ORDER BY other.place "
-            "RETURN r.pose, properties(f), collect({unit: u.key, pose: other.pose})",
-            parameters,
-        )
-        analogues = _rows(
-            transaction,
-            f"MATCH (:Unit {{key: $key}})-[r:{ANALOGOUS_TO}]->(t:Unit) "
-            "RETURN t.key, t.model, t.position, properties(r)",
-            parameters,
-        )
-        return {
-            **_unit_row(units[0][0]),
-            "maps": sorted(
-                ({"target": target, **_registered(row, Record.MAP)} for target, row in maps), key=lambda row: row["map"]
-            ),
-            "families": [
+        for key, pose, row, members in sorted(families, key=lambda family: family[2]["number"]):
+            found[key]["families"].append(
                 {**_registered(row, Record.FAMILY, "model"), "pose": pose, "members": members}
-                for pose, row, members in sorted(families, key=lambda family: family[1]["number"])
-            ],
-            "analogues": [
-                {"target": target, "model": model, **_registered(row, Record.ANALOGUE)}
-                for target, model, _, row in sorted(analogues, key=lambda pair: (pair[1], pair[3]["rank"], pair[2]))
-            ],
-        }
+            )
+        analogues = asked(
+            f"MATCH (u)-[r:{ANALOGOUS_TO}]->(t:Unit) RETURN key, t.key, t.model, t.position, properties(r)"
+        )
+        for key, target, model, _, row in sorted(analogues, key=lambda pair: (pair[2], pair[4]["rank"], pair[3])):
+            found[key]["analogues"].append({"target": target, "model": model, **_registered(row, Record.ANALOGUE)})
+        return found
 
     return connection.reading(work)
 
 
-def read_edges(connection: Connection, key: str, direction: Literal["in", "out"], top: int | None) -> list[Row]:
-    """A unit's edges, strongest first, equally strong ones by the key of the other end.
+def _no_lists() -> Row:
+    return {"maps": [], "families": [], "analogues": []}
+
+
+def read_edges(
+    connection: Connection, keys: Sequence[str], direction: Literal["in", "out"], top: int | None
+) -> dict[str, list[Row]]:
+    """By key, units' edges, strongest first, equally strong ones by the key of the other end.
 
     Raises
     ------
     InputError
         If there is no such unit.
     """
-    ends = (
-        "(o:Unit)-[r:{edges}]->(u:Unit {{key: $key}})"
-        if direction == "in"
-        else "(u:Unit {{key: $key}})-[r:{edges}]->(o:Unit)"
-    )
+    asked = list(dict.fromkeys(keys))
+    known = connection.read("UNWIND $keys AS key MATCH (u:Unit {key: key}) RETURN key", {"keys": asked})
+    edges: dict[str, list[Row]] = {key: [] for (key,) in known}
+    for key in asked:
+        if key not in edges:
+            raise InputError(f"no unit {key!r} in {connection.address.shown}")
+    ends = f"(o:Unit)-[r:{EDGES}]->(u)" if direction == "in" else f"(u)-[r:{EDGES}]->(o:Unit)"
     text = (
-        f"MATCH {ends.format(edges=EDGES)} WITH o, r ORDER BY r.strength DESC, o.position, $kinds[type(r)]"
-        + ("" if top is None else " LIMIT $top")
-        + " RETURN o.key, type(r), properties(r)"
+        f"UNWIND $keys AS key MATCH (u:Unit {{key: key}}) MATCH {ends} "
+        "WITH key, o, r ORDER BY r.strength DESC, o.position, $kinds[type(r)] "
+        "WITH key, collect([o.key, r]) AS edges "
+        f"UNWIND edges{'' if top is None else '[..$top]'} AS edge "
+        "RETURN key, edge[0], type(edge[1]), properties(edge[1])"
     )
-    if not connection.read("MATCH (u:Unit {key: $key}) RETURN 1", {"key": key}):
-        raise InputError(f"no unit {key!r} in {connection.address.shown}")
-    rows = []
-    for other, kind, row in connection.read(text, {"key": key, "top": top, "kinds": KIND_ORDER}):
+    for key, other, kind, row in connection.read(text, {"keys": asked, "top": top, "kinds": KIND_ORDER}):
         source, target = (other, key) if direction == "in" else (key, other)
-        rows.append({"source": source, "target": target, **_registered(row, Record.EDGE), "kind": kind})
-    return [{name: row[name] for name in ("source", "target", "kind", *row)} for row in rows]
+        values = {"source": source, "target": target, **_registered(row, Record.EDGE), "kind": kind}
+        edges[key].append({name: values[name] for name in ("source", "target", "kind", *values)})
+    return edges
 
 
 def no_model(transaction: neo4j.ManagedTransaction, name: str, where: str) -> InputError:

@@ -21,8 +21,8 @@ from circuitdb.backends.neo4j.reading import (
     read_layer_units,
     read_model,
     read_models,
-    read_unit,
     read_units,
+    read_whole_units,
 )
 from circuitdb.backends.neo4j.responses import read_examples, read_signatures, write_responses
 from circuitdb.backends.neo4j.schema import (
@@ -119,7 +119,11 @@ class Neo4jStore:
 
     def unit(self, key: str) -> Row | None:
         """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""
-        return read_unit(self.connection, key)
+        return self.whole_units([key]).get(key)
+
+    def whole_units(self, keys: Sequence[str]) -> dict[str, Row]:
+        """By key, units as `unit` gives them; those that are not there are left out."""
+        return read_whole_units(self.connection, keys)
 
     def units(self, keys: Sequence[str]) -> list[Row]:
         """The properties of several units, with `labels`, in the order of `keys`; unknown keys are left out."""
@@ -131,7 +135,13 @@ class Neo4jStore:
 
     def edges(self, key: str, direction: Literal["in", "out"], top: int | None = None) -> list[Row]:
         """A unit's edges, strongest first, with `source`, `target` (keys) and every property."""
-        return read_edges(self.connection, key, direction, top)
+        return self.edges_of([key], direction, top)[key]
+
+    def edges_of(
+        self, keys: Sequence[str], direction: Literal["in", "out"], top: int | None = None
+    ) -> dict[str, list[Row]]:
+        """By key, the edges of units as `edges` gives them."""
+        return read_edges(self.connection, keys, direction, top)
 
     def labels(self, model: str) -> list[Row]:
         """The labels of a model's units, `unit` (key), `label` and `source`, in order of key."""

@@ -26,7 +26,10 @@ Row = Mapping[str, Any]
 _SIDE = 46.0
 _GAP = 6.0
 _SIZE = 10.0
-_TITLE = 26.0
+_TITLE_SIZE = 14.0
+_TITLE_LINE = 18.0
+_TITLE_LINES = 4
+_WIDEST_WORD = 600.0
 _LABEL_WIDTH = 150.0
 _LINE = 12.5
 _LEAST_WIDTH = 320.0
@@ -68,11 +71,16 @@ def draw_kernel_matrix(
                   default=0.0)  # fmt: skip
     upright = longest <= _SIDE + _GAP - 4
     head = 2 * _LINE + 6 if upright else min(_LABEL_WIDTH, longest) + 8
-    top = MARGIN + _TITLE + head
-    width = max(left + len(sources) * (_SIDE + _GAP) + MARGIN, _LEAST_WIDTH)
+    longest_word = max((text.width(word, _TITLE_SIZE, bold=True) for word in title.split()), default=0.0)
+    least = max(_LEAST_WIDTH, min(longest_word, _WIDEST_WORD) + 2 * MARGIN)
+    width = max(left + len(sources) * (_SIDE + _GAP) + MARGIN, least)
+    heading = text.wrap(title, _TITLE_SIZE, width - 2 * MARGIN, _TITLE_LINES, bold=True)
+    top = MARGIN + 8 + _TITLE_LINE * len(heading) + head
     parts: dict[str, Element] = {}
-    fitted = text.fit(title, 14, width - 2 * MARGIN, bold=True)
-    content = [text_element("text", fitted, x=MARGIN, y=MARGIN + 10, font_size=14.0, font_weight="bold", fill=INK)]
+    large: dict[str, Attribute] = {"x": MARGIN, "font_size": _TITLE_SIZE, "font_weight": "bold", "fill": INK}
+    content = [
+        text_element("text", line, y=MARGIN + 10 + _TITLE_LINE * row, **large) for row, line in enumerate(heading)
+    ]
     for x, key in enumerate(sources):
         content.append(_column_name(key, captions.get(key, ""), left + x * (_SIDE + _GAP) + _SIDE / 2, top, upright))
     for y, key in enumerate(targets):

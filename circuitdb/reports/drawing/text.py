@@ -29,17 +29,17 @@ def _character(character: str) -> float:
     return 0.8 if character.isupper() else 0.66
 
 
-def wrap(text: str, size: float, widest: float, most: int) -> tuple[str, ...]:
+def wrap(text: str, size: float, widest: float, most: int, bold: bool = False) -> tuple[str, ...]:
     """The text on at most so many lines, broken between words; what is too long ends with an ellipsis."""
     lines: list[str] = []
     words = text.split()
     while words and len(lines) < most - 1:
         taken = 1
-        while taken < len(words) and width(" ".join(words[: taken + 1]), size) <= widest:
+        while taken < len(words) and width(" ".join(words[: taken + 1]), size, bold) <= widest:
             taken += 1
-        lines.append(fit(" ".join(words[:taken]), size, widest))
+        lines.append(fit(" ".join(words[:taken]), size, widest, bold))
         words = words[taken:]
-    return (*lines, fit(" ".join(words), size, widest)) if words else tuple(lines)
+    return (*lines, fit(" ".join(words), size, widest, bold)) if words else tuple(lines)
 
 
 def fit(text: str, size: float, most: float, bold: bool = False) -> str:

@@ -77,8 +77,7 @@ def circuits_content(circuits: Sequence[Circuit], reader: Reader) -> tuple[dict[
         }
         for circuit, body in zip(circuits, bodies, strict=True)
     ]
-    keys = list(behind.records)
-    units = {key: unit_values(key, reader, store, crops.get(key, ())) for key in keys}
+    units = units_values(list(behind.records), reader, store, crops)
     values = {"circuits": drawings, "units": units, "kernels": store.kernels, "pictures": store.pictures}
     return values, left_out
 
@@ -88,29 +87,36 @@ def unit_content(key: str, reader: Reader) -> dict[str, Any]:
     store = Store()
     behind = Background(examples=reader.examples([key]), records={})
     crops = _crops(behind, store)
-    units = {key: unit_values(key, reader, store, crops.get(key, ()), strongest=24)}
+    units = units_values([key], reader, store, crops, strongest=24)
     return {"circuits": [], "units": units, "kernels": store.kernels, "pictures": store.pictures}
 
 
-def unit_values(
-    key: str, reader: Reader, store: Store, crops: Sequence[Mapping[str, Any]], strongest: int = _STRONGEST
-) -> dict[str, Any]:
-    """A unit with its labels, strongest edges, maps, families and analogues."""
-    unit = reader.unit(key)
-    facts = {name: figure(unit.properties.get(name)) for name in _UNIT_FACTS}
-    return {
-        "labels": [[row["label"], row.get("source")] for row in unit.labels],
-        "facts": {name: value for name, value in facts.items() if value is not None},
-        "crops": list(crops),
-        "inputs": [edge_values(edge, store) for edge in unit.inputs(strongest)],
-        "outputs": [edge_values(edge, store) for edge in unit.outputs(strongest)],
-        "maps": [[row["map"], row["target"], figure(row.get("score")), row.get("mutual")] for row in unit.maps],
-        "families": [
-            [row["group"], row["pose"], [[m["unit"], m["pose"]] for m in row.get("members") or ()]]
-            for row in unit.families
-        ],
-        "analogues": [[row["target"], figure(row.get("score")), row.get("rank")] for row in unit.analogues],
-    }
+def units_values(
+    keys: Sequence[str],
+    reader: Reader,
+    store: Store,
+    crops: Mapping[str, Sequence[Mapping[str, Any]]],
+    strongest: int = _STRONGEST,
+) -> dict[str, dict[str, Any]]:
+    """By key, units with their labels, strongest edges, maps, families and analogues."""
+    inputs, outputs = (reader.edges_of(keys, direction, strongest) for direction in ("in", "out"))
+    values = {}
+    for unit in reader.units_at(keys):
+        facts = {name: figure(unit.properties.get(name)) for name in _UNIT_FACTS}
+        values[unit.key] = {
+            "labels": [[row["label"], row.get("source")] for row in unit.labels],
+            "facts": {name: value for name, value in facts.items() if value is not None},
+            "crops": list(crops.get(unit.key, ())),
+            "inputs": [edge_values(edge, store) for edge in inputs[unit.key]],
+            "outputs": [edge_values(edge, store) for edge in outputs[unit.key]],
+            "maps": [[row["map"], row["target"], figure(row.get("score")), row.get("mutual")] for row in unit.maps],
+            "families": [
+                [row["group"], row["pose"], [[m["unit"], m["pose"]] for m in row.get("members") or ()]]
+                for row in unit.families
+            ],
+            "analogues": [[row["target"], figure(row.get("score")), row.get("rank")] for row in unit.analogues],
+        }
+    return values
 
 
 def edge_values(edge: Row, store: Store) -> list[Any]:
