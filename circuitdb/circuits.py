@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
+    from circuitdb.backends.base import Match
     from circuitdb.reports.drawing import Drawing
     from circuitdb.statistics.significance import Significance
     from circuitdb.units import Unit
@@ -118,7 +119,7 @@ class Circuit:
 
 
 class Circuits(Sequence[Circuit]):
-    """The circuits that a search found, in order.
+    """The circuits that a search found, in order, each made when it is first asked for.
 
     query: what was searched for. store: address of the database. keep: the keep rule of the models searched, which
     bounds what can be found. truncated: whether circuits were left out, and stopped_by the limit that did it.
@@ -129,8 +130,9 @@ class Circuits(Sequence[Circuit]):
 
     def __init__(
         self,
-        circuits: Iterable[Circuit],
+        matches: Sequence[Match],
         *,
+        motif: str | None,
         query: str,
         store: str,
         keep: str,
@@ -142,7 +144,9 @@ class Circuits(Sequence[Circuit]):
         asked: Asked,
         reader: Reader,
     ) -> None:
-        self._circuits = tuple(circuits)
+        self._matches = matches
+        self._motif = motif
+        self._made: list[Circuit | None] = [None] * len(matches)
         self.asked = asked
         self.reader = reader
         self.query = query
@@ -155,7 +159,7 @@ class Circuits(Sequence[Circuit]):
         self.remarks = tuple(remarks)
 
     def __len__(self) -> int:
-        return len(self._circuits)
+        return len(self._matches)
 
     @overload
     def __getitem__(self, index: int) -> Circuit: ...
@@ -164,12 +168,19 @@ class Circuits(Sequence[Circuit]):
     def __getitem__(self, index: slice) -> Sequence[Circuit]: ...
 
     def __getitem__(self, index: int | slice) -> Circuit | Sequence[Circuit]:
-        return self._circuits[index]
+        if isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(len(self))))
+        circuit = self._made[index]
+        if circuit is None:
+            found = self._matches[index]
+            circuit = Circuit(self._motif, found.model, found.units, found.edges, found.score, self.reader)
+            self._made[index] = circuit
+        return circuit
 
     def __repr__(self) -> str:
         of_all = "" if not self.truncated else f" of {'more' if self.total is None else self.total}"
         head = f"{len(self)}{of_all} circuits in {self.seconds:.2f} s ({self.store}, keep {self.keep})"
-        shown = [f"  {circuit!r}" for circuit in self._circuits[:10]]
+        shown = [f"  {circuit!r}" for circuit in self[:10]]
         rest = [f"  … and {len(self) - 10} more"] if len(self) > 10 else []
         return "\n".join([head, *shown, *rest, *self.remarks])
 
@@ -181,12 +192,11 @@ class Circuits(Sequence[Circuit]):
 
     def columns(self) -> list[str]:
         """The columns of the circuits as a table."""
-        names = dict.fromkeys(name for circuit in self._circuits for name in circuit.units)
-        return ["motif", "model", "score", *names]
+        return ["motif", "model", "score", *(name for circuit in self[:1] for name in circuit.units)]
 
     def rows(self) -> Iterable[dict[str, Any]]:
         """The circuits as rows of a table."""
-        for circuit in self._circuits:
+        for circuit in self:
             yield {"motif": circuit.motif, "model": circuit.model, "score": circuit.score, **circuit.units}
 
     def to_networkx(self) -> nx.MultiDiGraph[str]:
@@ -198,13 +208,13 @@ class Circuits(Sequence[Circuit]):
         import networkx as nx
 
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
-            query=self.query, keep=self.keep, circuits=[dict(circuit.units) for circuit in self._circuits]
+            query=self.query, keep=self.keep, circuits=[dict(circuit.units) for circuit in self]
         )
-        ends = (key for circuit in self._circuits for edge in circuit.edges for key in (edge["source"], edge["target"]))
-        units = (key for circuit in self._circuits for key in circuit.unit_keys())
+        ends = (key for circuit in self for edge in circuit.edges for key in (edge["source"], edge["target"]))
+        units = (key for circuit in self for key in circuit.unit_keys())
         keys = list(dict.fromkeys([*units, *ends]))
         graph.add_nodes_from((row["key"], dict(row)) for row in self.reader.units(keys))
-        for circuit in self._circuits:
+        for circuit in self:
             for edge in circuit.edges:
                 properties = {name: value for name, value in edge.items() if name not in ("source", "target")}
                 graph.add_edge(edge["source"], edge["target"], key=edge["kind"], **properties)
@@ -259,7 +269,7 @@ class Circuits(Sequence[Circuit]):
             "total": self.total,
             "seconds": self.seconds,
             "remarks": list(self.remarks),
-            "circuits": [circuit.to_dict() for circuit in self._circuits],
+            "circuits": [circuit.to_dict() for circuit in self],
         }
 
     def to_json(self) -> str:

@@ -253,7 +253,8 @@ class Database:
             if not found.matches:
                 remarks += self._lacking_maps(compiled, [row["name"] for row in models])
         return Circuits(
-            (Circuit(compiled.motif, m.model, m.units, m.edges, m.score, self) for m in found.matches),
+            found.matches,
+            motif=compiled.motif,
             query=text,
             store=self.address,
             keep=keep_rules(models, compiled.models),

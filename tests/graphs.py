@@ -210,16 +210,17 @@ def edge_table(
 ) -> pa.Table:
     """A table of edges; kind, share and ranks follow from these. Skip edges have shares and ranks among themselves."""
     kind = np.where(skip, "SKIP", np.where(weight < 0, "INHIBITS", "EXCITES"))
-    share, rank_in, rank_out = np.zeros(len(weight)), np.zeros(len(weight), int), np.zeros(len(weight), int)
-    for here, there, rank in ((target, source, rank_in), (source, target, rank_out)):
-        for group in {(bool(s), int(h)) for s, h in zip(skip, here, strict=True)}:
-            rows = [i for i in range(len(weight)) if (skip[i], here[i]) == group]
-            rows.sort(key=lambda i: (-strength[i], there[i]))
-            for place, i in enumerate(rows):
-                rank[i] = place + 1
-            if here is target and (total := sum(strength[i] ** 2 for i in rows)) > 0:
-                for i in rows:
-                    share[i] = strength[i] ** 2 / total
+    ranks = []
+    for here, there in ((target, source), (source, target)):
+        order = np.lexsort((there, -strength, here, skip))
+        starts = np.flatnonzero(np.diff(here[order], prepend=-1) | np.diff(skip[order].astype(int), prepend=0))
+        rank = np.empty(len(weight), dtype=np.int32)
+        rank[order] = np.arange(len(weight)) - np.repeat(starts, np.diff(starts, append=len(weight))) + 1
+        ranks.append(rank)
+    group = 2 * target + skip
+    strongest_first = np.lexsort((ranks[0], group))
+    total = np.bincount(group[strongest_first], strength[strongest_first] ** 2)[group]
+    share = np.divide(strength**2, total, out=np.zeros(len(weight)), where=total > 0)
     return pa.table(
         {
             "source": pa.array(source.astype(np.int32)),
@@ -228,8 +229,8 @@ def edge_table(
             "weight": weight,
             "strength": strength,
             "share": share,
-            "rank_in": pa.array(rank_in.astype(np.int32)),
-            "rank_out": pa.array(rank_out.astype(np.int32)),
+            "rank_in": ranks[0],
+            "rank_out": ranks[1],
             **more,
         }
     )

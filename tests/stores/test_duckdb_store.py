@@ -140,11 +140,26 @@ def test_ids_are_dense_over_the_file_and_in_order_of_key_within_a_model(store: D
         store.write(random_graph(np.random.default_rng(i), name=f"m{i}", units=12))
     with store.reading() as connection:
         rows = connection.execute('SELECT id, model, depth, layer, "index" FROM unit ORDER BY id').fetchall()
-        edges = connection.execute("SELECT model_id, target, source, kind = 'SKIP' FROM edge").fetchall()
     assert [row[0] for row in rows] == list(range(len(rows)))
     keys = [row[1:] for row in rows]
     assert keys == sorted(keys)
-    assert edges == sorted(edges)
+
+
+def test_edges_lie_by_octaves_of_their_share_and_are_read_by_their_units(store: DuckDBStore) -> None:
+    for i in range(3):
+        store.write(random_graph(np.random.default_rng(i), name=f"m{i}", units=12))
+    with store.reading() as connection:
+        stored = connection.execute(
+            "SELECT model_id, share, target, source, kind = 'SKIP' FROM edge ORDER BY rowid"
+        ).fetchall()
+    octaves = [math.floor(math.log2(share)) if share else -1100 for _, share, *_ in stored]
+    places = [(row[0], -octave, *row[2:]) for octave, row in zip(octaves, stored, strict=True)]
+    assert places == sorted(places)
+    assert len(set(octaves)) > 3
+    for i in range(3):
+        edges = store.read(f"m{i}").edges.select(["target", "source", "kind"]).to_pylist()
+        ends = [(row["target"], row["source"], row["kind"] == "SKIP") for row in edges]
+        assert ends == sorted(ends)
 
 
 def test_layers_sort_by_code_point_and_indices_as_numbers(store: DuckDBStore) -> None:

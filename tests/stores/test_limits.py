@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
+from typing import cast
 
+import duckdb
 import numpy as np
 import pytest
 from graphs import random_graph
 
 from circuitdb.backends.base import Limits
+from circuitdb.backends.duckdb.interrupting import fetch_all
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError
 from circuitdb.pattern.agreement import candidates_of
@@ -35,8 +43,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBStore:
     return written(tmp_path_factory.mktemp("limits"), 24)
 
 
-def test_a_search_and_a_count_stop_when_their_time_is_up(tmp_path: Path) -> None:
-    store = written(tmp_path, 60)  # ten million circuits: no machine lists them in the time
+@pytest.mark.parametrize("units", [60, 120])
+def test_a_search_and_a_count_stop_when_their_time_is_up(tmp_path: Path, units: int) -> None:
+    store = written(tmp_path, units)  # ten million circuits and more: no machine lists them in the time
     found = store.find(compile_query(ENDLESS), Limits(rows=None, seconds=0.1))
     assert (found.stopped_by, found.truncated, found.matches) == ("seconds", True, [])
     with pytest.raises(CircuitdbError, match=r"counting took longer than 0\.1 s"):
@@ -54,6 +63,47 @@ def test_whatever_a_search_is_at_when_its_time_is_up_it_says_so(store: DuckDBSto
         expected = [] if found.stopped_by == "seconds" else whole.matches
         assert found.matches == expected
         assert found.truncated == (found.stopped_by == "seconds")
+
+
+class StartingLate:
+    """A connection on which Ctrl-C comes shortly before a statement starts."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.interrupt = connection.interrupt
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: dict[str, object]) -> duckdb.DuckDBPyConnection:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        return self._connection.execute(sql, parameters)
+
+
+def test_ctrl_c_before_a_statement_starts_stops_it_too() -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    connection = duckdb.connect()
+    rescue = threading.Timer(60, connection.interrupt)
+    rescue.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fetch_all(
+                cast(duckdb.DuckDBPyConnection, StartingLate(connection)),
+                "SELECT count(*) FROM range(1_000_000_000) AS a, range(1_000_000_000) AS b WHERE a.range % b.range = 7",
+                {},
+            )
+        assert rescue.is_alive()
+    finally:
+        rescue.cancel()
+        signal.signal(signal.SIGINT, handler)
+
+
+def test_no_bar_of_progress_is_printed_where_python_is_interactive(store: DuckDBStore) -> None:
+    shown = (
+        "import sys; from circuitdb.backends.duckdb.store import DuckDBStore\n"
+        "with DuckDBStore(sys.argv[1]).reading() as connection:\n"
+        "    print(connection.execute(\"SELECT current_setting('enable_progress_bar')\").fetchall()[0][0])"
+    )
+    command = [sys.executable, "-c", shown, store.address]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "False\n"
 
 
 def test_kernels_are_compared_only_where_the_rest_of_a_condition_holds() -> None:

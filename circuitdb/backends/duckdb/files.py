@@ -57,7 +57,7 @@ def reading(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnecti
 
 def in_memory() -> duckdb.DuckDBPyConnection:
     """A connection to an empty database in memory, of one thread, that reads as `reading` does."""
-    connection = duckdb.connect(":memory:", config=_CONFIG | _ORDER_OF_JOINS | {"threads": 1})
+    connection = _opened(":memory:", config=_CONFIG | _ORDER_OF_JOINS | {"threads": 1})
     for statement in create_statements():
         fetch(connection, statement)
     return connection
@@ -147,12 +147,19 @@ def _connect(path: Path, wait_seconds: float, **options: Any) -> duckdb.DuckDBPy
     pause = 0.01
     while True:
         try:
-            return duckdb.connect(str(path), **options)
+            return _opened(str(path), **options)
         except duckdb.Error as error:
             if not _is_busy(error) or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, 0.25)
+
+
+def _opened(database: str, **options: Any) -> duckdb.DuckDBPyConnection:
+    """A connection that shows no bar of progress: the standard output is the caller's."""
+    connection = duckdb.connect(database, **options)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

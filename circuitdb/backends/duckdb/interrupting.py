@@ -7,7 +7,7 @@ waits for it, interrupts the connection when a signal comes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import duckdb
@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Result = TypeVar("Result")
+
+SECONDS_BETWEEN_INTERRUPTS = 0.05
 
 
 def fetch_all(
@@ -52,5 +54,8 @@ def _run(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> R
         try:
             return result.result()
         except (KeyboardInterrupt, SystemExit):
-            connection.interrupt()
+            # An interrupt between two statements is lost.
+            while not result.done():
+                connection.interrupt()
+                wait([result], SECONDS_BETWEEN_INTERRUPTS)
             raise

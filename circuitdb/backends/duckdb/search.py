@@ -1,6 +1,6 @@
 """Runs queries on the embedded store: SQL out, circuits in.
 
-`find` asks for the unit ids of one page of circuits, then for the keys, lists and edges of just these; `count` asks for
+`find` asks for the ids of one page of circuits, then for the keys, lists and edges of just these; `count` asks for
 a number only; `explain` shows the SQL. Time is bounded by interrupting the connection.
 """
 
@@ -19,15 +19,22 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlglot import exp
 
-from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
+from circuitdb.backends.base import Explanation, Found, Limits
 from circuitdb.backends.duckdb import algebra
 from circuitdb.backends.duckdb.counting import factor_sql, term_sql
 from circuitdb.backends.duckdb.emitter import Frame, Models
 from circuitdb.backends.duckdb.expressions import Parameters
-from circuitdb.backends.duckdb.interrupting import Result, fetch_all, fetch_integers, fetch_table
+from circuitdb.backends.duckdb.interrupting import (
+    SECONDS_BETWEEN_INTERRUPTS,
+    Result,
+    fetch_all,
+    fetch_integers,
+    fetch_table,
+)
+from circuitdb.backends.duckdb.matches import EdgeTable, Matches
 from circuitdb.backends.duckdb.schema import quoted
 from circuitdb.errors import CircuitdbError
-from circuitdb.graph import EdgeKind, Record, properties
+from circuitdb.graph import Record, properties
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import KernelColumns, NeededAgreement, agreement_of_edges
 from circuitdb.pattern.counting import Term, count_plan, plan_text
@@ -35,7 +42,6 @@ from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
 _SECONDS_FOR_TOTAL = 1.0
-_SECONDS_BETWEEN_INTERRUPTS = 0.05
 
 
 class Readable(Protocol):
@@ -62,12 +68,13 @@ def find(store: Readable, query: p.Query, limits: Limits) -> Found:
         page = page_sql(query, models, limits.rows)
         _limit_memory(connection, limits)
         with _bounded(connection, limits.seconds) as stopped:
-            rows = _fetch(connection, models, page)
-            matches = _matches(connection, query, models, rows[: limits.rows]) if rows else []
+            table = _fetch_by(fetch_table, connection, models, page)
+            truncated = limits.rows is not None and table.num_rows > limits.rows
+            shown = table.slice(0, limits.rows)
+            matches = _matches(connection, query, models, shown) if shown.num_rows else []
         if stopped.is_set():
             return Found([], True, time.perf_counter() - started, "seconds")
-        truncated = limits.rows is not None and len(rows) > limits.rows
-        total: int | None = None if truncated else len(rows)
+        total: int | None = None if truncated else len(matches)
         if truncated:
             with _bounded(connection, _SECONDS_FOR_TOTAL) as late:
                 total = _counted(connection, models, query, late)
@@ -109,8 +116,8 @@ def scores(store: Readable, query: p.Query, at_least: float) -> npt.NDArray[np.f
         for value in query.score.arguments if least and isinstance(query.score, p.Function) else (query.score,):
             frame.where.append(exp.GTE(this=frame.number(value), expression=parameters.bind(float(at_least))))
         select = frame.select(exp.alias_(frame.number(query.score), "score", copy=False))
-        rows = _fetch(connection, models, compiled_select(select, parameters))
-    return np.array([row[0] for row in rows], dtype=np.float64)
+        table = _fetch_by(fetch_table, connection, models, compiled_select(select, parameters))
+    return np.asarray(table["score"], dtype=np.float64)
 
 
 def explain(store: Readable, query: p.Query) -> Explanation:
@@ -130,13 +137,17 @@ def explain(store: Readable, query: p.Query) -> Explanation:
 
 
 def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:
-    """The SQL of a page: unit ids in naming order, then the score; one row beyond the limit tells if there are more."""
+    """The SQL of a page: unit ids in naming order, rows of `edge`, the score; one beyond the limit tells of more."""
     parameters = Parameters()
     symmetry = symmetry_for(query)
     frame = Frame(models, parameters, query.body).build(symmetry)
     units = [exp.alias_(frame.unit(unit.name), f"c{i}", copy=False) for i, unit in enumerate(query.body.units)]
+    edges = [
+        exp.alias_(exp.column("rowid", frame.edge(edge.name)), f"r{i}", copy=False)
+        for i, edge in enumerate(query.body.edges)
+    ]
     score = exp.null() if query.score is None else frame.number(query.score)
-    columns = [*units, exp.alias_(score, "score", copy=False)]
+    columns = [*units, *edges, exp.alias_(score, "score", copy=False)]
     order: list[exp.Expr] = []
     if query.order is None and query.score is not None:
         order.append(exp.Ordered(this=exp.column("score"), desc=True, nulls_first=False))
@@ -235,51 +246,68 @@ def _models(connection: duckdb.DuckDBPyConnection, query: p.Query) -> Models:
     return Models.of(query, dict(connection.execute("SELECT name, id FROM model ORDER BY name").fetchall()))
 
 
-def _matches(
-    connection: duckdb.DuckDBPyConnection, query: p.Query, models: Models, rows: Sequence[tuple[Any, ...]]
-) -> list[Match]:
-    """The circuits of a page of unit ids."""
+def _matches(connection: duckdb.DuckDBPyConnection, query: p.Query, models: Models, page: pa.Table) -> Matches:
+    """The circuits of a page."""
     units = query.body.units
-    numbers = [row[: len(units)] for row in rows]
-    lists = _lists(connection, query, models, numbers)
-    place = {unit.name: i for i, unit in enumerate(units)}
-    ends = {(ids[place[edge.source]], ids[place[edge.target]]) for ids in numbers for edge in query.body.edges}
-    keys = _unit_keys(
-        connection, {i for ids in numbers for i in ids} | {i for found in lists for own in found for i in own}
+    ids = [page[f"c{i}"] for i in range(len(units))]
+    lists = _lists(connection, query, models, ids)
+    rows = _flat([page[f"r{i}"] for i in range(len(query.body.edges))], pa.int64()).dictionary_encode()
+    listed = [pa.array([unit for own in found for unit in own], pa.int32()) for found in lists.values()]
+    keys = _unit_keys(connection, _flat([*ids, *listed], pa.int32()).unique())
+    return Matches(
+        {text: i for i, unit in enumerate(units) for text in unit.shown_as},
+        _columns(_flat(ids, pa.int32()), page.num_rows),
+        lists,
+        _columns(rows.indices, page.num_rows),
+        _flat([page["score"]], page["score"].type),
+        keys,
+        _edges(connection, rows.dictionary, keys),
+        next((i for i, unit in enumerate(units) if unit.model is None), 0),
     )
-    edges = _edges(connection, sorted(ends), keys)
-    searched = next((i for i, unit in enumerate(units) if unit.model is None), 0)
-    counted = [block.unit for block in query.body.counted]
-    matches = []
-    for row, ids, found in zip(rows, numbers, lists, strict=True):
-        shown: dict[str, str | list[str]] = {
-            text: keys[i] for unit, i in zip(units, ids, strict=True) for text in unit.shown_as
-        }
-        shown |= {name: [keys[i] for i in own] for name, own in zip(counted, found, strict=True)}
-        own_edges = [edges[ids[place[edge.source]], ids[place[edge.target]], edge.skip] for edge in query.body.edges]
-        matches.append(Match(keys[ids[searched]].partition("/")[0], shown, own_edges, row[len(units)]))
-    return matches
+
+
+def _flat(columns: Sequence[pa.ChunkedArray | pa.Array], type_: pa.DataType) -> pa.Array:
+    """Columns below each other."""
+    chunks = [c for column in columns for c in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])]
+    return pa.chunked_array(chunks, type_).combine_chunks()
+
+
+def _columns(flat: pa.Array, rows: int) -> npt.NDArray[np.int32]:
+    """Columns below each other as an array [row, column]."""
+    columns: npt.NDArray[np.int32] = flat.to_numpy().reshape(-1, rows)
+    return columns.T
 
 
 def _lists(
-    connection: duckdb.DuckDBPyConnection, query: p.Query, models: Models, numbers: Sequence[tuple[int, ...]]
-) -> list[list[list[int]]]:
-    """For each circuit of a page and each counted block, the ids of the units that fulfil it."""
+    connection: duckdb.DuckDBPyConnection, query: p.Query, models: Models, ids: Sequence[pa.ChunkedArray]
+) -> dict[str, list[list[int]]]:
+    """For each counted block the ids of the units that fulfil it, in each circuit of a page."""
     if not query.body.counted:
-        return [[] for _ in numbers]
+        return {}
     parameters = Parameters()
     frame = Frame(models, parameters, query.body).build()
-    names = [f"c{i}" for i in range(len(query.body.units))]
-    page = pa.table({"place": range(len(numbers)), **{n: [ids[i] for ids in numbers] for i, n in enumerate(names)}})
+    names = [f"c{i}" for i in range(len(ids))]
+    page = pa.table({"place": range(len(ids[0])), **dict(zip(names, ids, strict=True))})
     frame.add_rows("page", {unit.name: name for name, unit in zip(names, query.body.units, strict=True)})
-    lists = [frame.units_of(counted) for counted in query.body.counted]
-    compiled = compiled_select(frame.select(exp.column("place", "page"), *lists), parameters)
-    connection.register("page", page)
+    lists = [exp.alias_(frame.units_of(counted), f"l{i}") for i, counted in enumerate(query.body.counted)]
+    place = exp.column("place", "page")
+    compiled = compiled_select(frame.select(*lists).order_by(place, copy=False), parameters)
+    with _registered(connection, "page", page):
+        found = _fetch_by(fetch_table, connection, models, compiled)
+    return {
+        counted.unit: [own or [] for own in column.to_pylist()]
+        for counted, column in zip(query.body.counted, found.columns, strict=True)
+    }
+
+
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let statements read a table under a name."""
+    connection.register(name, table)
     try:
-        found = {row[0]: [own or [] for own in row[1:]] for row in _fetch(connection, models, compiled)}
+        yield
     finally:
-        connection.unregister("page")
-    return [found[i] for i in range(len(numbers))]
+        connection.unregister(name)
 
 
 def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: NeededAgreement) -> pa.Table:
@@ -302,36 +330,17 @@ def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: N
     return table.select(ends).append_column("value", pa.array(values, mask=np.isnan(values)))
 
 
-def _edges(
-    connection: duckdb.DuckDBPyConnection, ends: Sequence[tuple[int, int]], keys: Mapping[int, str]
-) -> dict[tuple[int, int, bool], Row]:
-    """Every property of the edges between pairs of units, by the units' ids and whether it is a skip."""
-    if not ends:
-        return {}
-    names = [prop.name for prop in properties(Record.EDGE)]
-    columns = ", ".join(f"e.{quoted(name)}" for name in names)
-    sources, targets = (pa.array([pair[end] for pair in ends], pa.int32()) for end in (0, 1))
-    connection.register("ends", pa.table({"s": sources, "t": targets}))
-    try:
-        rows = connection.execute(
-            f"SELECT e.source, e.target, {columns} FROM ends JOIN edge AS e ON e.source = ends.s AND e.target = ends.t"
-        ).fetchall()
-    finally:
-        connection.unregister("ends")
-    kind = 2 + names.index("kind")
-    return {
-        (row[0], row[1], row[kind] == EdgeKind.SKIP): {
-            "source": keys[row[0]],
-            "target": keys[row[1]],
-            **dict(zip(names, row[2:], strict=True)),
-        }
-        for row in rows
-    }
+def _edges(connection: duckdb.DuckDBPyConnection, rows: pa.Array, keys: Mapping[int, str]) -> EdgeTable:
+    """Every property of these rows of `edge`, in this order."""
+    columns = ", ".join(f"e.{quoted(prop.name)}" for prop in properties(Record.EDGE))
+    sql = f"SELECT e.source, e.target, {columns} FROM asked JOIN edge AS e ON e.rowid = asked.row ORDER BY asked.place"
+    with _registered(connection, "asked", pa.table({"row": rows, "place": range(len(rows))})):
+        return EdgeTable(fetch_table(connection, sql, {}), keys)
 
 
-def _unit_keys(connection: duckdb.DuckDBPyConnection, ids: set[int]) -> dict[int, str]:
-    sql = "SELECT id, key FROM unit WHERE id IN (SELECT unnest(CAST(? AS INTEGER[])))"
-    return dict(connection.execute(sql, [sorted(ids)]).fetchall())
+def _unit_keys(connection: duckdb.DuckDBPyConnection, ids: pa.Array) -> dict[int, str]:
+    sql = "SELECT id, key FROM unit WHERE id IN (SELECT unnest(CAST($ids AS INTEGER[])))"
+    return dict(fetch_all(connection, sql, {"ids": ids.to_pylist()}))
 
 
 def _limit_memory(connection: duckdb.DuckDBPyConnection, limits: Limits) -> None:
@@ -381,7 +390,7 @@ def _bounded(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> It
         stopped.set()
         while not done.is_set():
             connection.interrupt()
-            done.wait(_SECONDS_BETWEEN_INTERRUPTS)
+            done.wait(SECONDS_BETWEEN_INTERRUPTS)
 
     timer = threading.Timer(seconds, stop) if seconds is not None else None
     if timer is not None:
