@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -83,6 +84,38 @@ def test_no_match_has_subqueries_in_subqueries_among_its_conditions() -> None:
             assert all(inner < 2 for _, inner in _matches(match.where)), (path.name, c.render(c.Query((match,))))
             deepest = max(deepest, depth)
     assert deepest >= 3
+
+
+def test_every_page_of_equal_circuits_begins_like_the_whole_and_has_whole_edges(neo4j_store: Neo4jStore) -> None:
+    pairs = [
+        (f"L{layer}:{a}", f"L{layer + 1}:{b}") for layer in (0, 1) for a in range(4 - layer) for b in range(3 - layer)
+    ]
+    neo4j_store.write(graphs.graph_of({"L0": 4, "L1": 3, "L2": 2}, [(*pair, 1.0) for pair in pairs]))
+    query = compile_query("find { a -> b -> c }")
+    keys = [[f"toy/L{layer}:{i}" for i in range(4 - layer)] for layer in range(3)]
+    expected = list(itertools.product(*keys))
+    rows = {(row["source"], row["target"]): row for key in keys[0] + keys[1] for row in neo4j_store.edges(key, "out")}
+    for limit in (None, 1, 7, 23, 24):
+        found = neo4j_store.find(query, Limits(rows=limit))
+        assert [tuple(match.units.values()) for match in found.matches] == expected[:limit]
+        assert (found.truncated, found.total) == ((True, None) if len(found.matches) < 24 else (False, 24))
+        for match in found.matches:
+            a, b, c = match.units.values()
+            assert match.edges == [rows[a, b], rows[b, c]]
+
+
+def test_a_model_that_is_deleted_before_its_edges_are_read_is_told(
+    two_models: Neo4jStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_edges = search.whole_edges
+
+    def late(*arguments: Any) -> Any:
+        two_models.delete("m1")
+        return whole_edges(*arguments)
+
+    monkeypatch.setattr(search, "whole_edges", late)
+    with pytest.raises(CircuitdbError, match="deleted while it was searched"):
+        two_models.find(compile_query("find { a -> b } in m1"), Limits(rows=10))
 
 
 def test_a_search_stops_on_the_server_when_its_time_is_up(two_models: Neo4jStore) -> None:

@@ -1,15 +1,15 @@
 """Runs queries on a Neo4j server: Cypher out, circuits in.
 
-`find` brings one page of circuits with their edges in one statement, `count` a number, `explain` the Cypher. Time is
-bounded by the timeout of the server's transaction.
+`find` asks for one page of circuits and then, in the same transaction, for every edge of the page once; `count` asks
+for a number, `explain` shows the Cypher of page and count. Time is bounded by the timeout of the server's transaction.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import neo4j
 import numpy as np
@@ -18,19 +18,25 @@ from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
 from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j.emitter import Frame
 from circuitdb.backends.neo4j.expressions import Parameters
-from circuitdb.backends.neo4j.interrupting import fetch_all
+from circuitdb.backends.neo4j.interrupting import reading
 from circuitdb.backends.neo4j.schema import registered
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind, Record
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import KernelColumns, NeededAgreement, agreement_of_edges
+from circuitdb.pattern.analysis import never_missing
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
 if TYPE_CHECKING:
     from circuitdb.backends.neo4j.store import Neo4jStore
 
-_SECONDS_FOR_TOTAL = 1.0
+T = TypeVar("T")
+
+_EDGES = (
+    "MATCH ()-[e]->() WHERE elementId(e) IN $ids WITH e, properties(e) AS own "
+    "RETURN elementId(e) AS id, type(e) AS kind, [name IN $names | own[name]] AS own"
+)
 _KERNEL = ("kernel", "kernel_h", "kernel_w", "offset_y", "offset_x")
 
 
@@ -44,18 +50,19 @@ class Compiled:
 
 
 def find(store: Neo4jStore, query: p.Query, limits: Limits) -> Found:
-    """One page of circuits, in the query's order."""
+    """One page of circuits, in the query's order; no total where there are more: counting is as much work again."""
     started = time.perf_counter()
-    rows = _read(store, query, page_cypher(query, limits.rows), limits.seconds)
-    if rows is None:
-        return Found([], True, time.perf_counter() - started, "seconds")
-    truncated = limits.rows is not None and len(rows) > limits.rows
-    total: int | None = len(rows)
-    if truncated:
-        counted = _read(store, query, count_cypher(query), _SECONDS_FOR_TOTAL)
-        total = None if counted is None else int(counted[0]["circuits"])
-    matches = [_match(query, row) for row in rows[: limits.rows]]
-    return Found(matches, truncated, time.perf_counter() - started, "rows" if truncated else None, total)
+    page = page_cypher(query, limits.rows)
+
+    def circuits(transaction: neo4j.ManagedTransaction, rows: list[neo4j.Record]) -> tuple[list[Match], bool]:
+        return _matches(transaction, query, rows[: limits.rows]), limits.rows is not None and len(rows) > limits.rows
+
+    found = _read(store, query, page, limits.seconds, circuits)
+    seconds = time.perf_counter() - started
+    if found is None:
+        return Found([], True, seconds, "seconds")
+    matches, truncated = found
+    return Found(matches, truncated, seconds, "rows" if truncated else None, None if truncated else len(matches))
 
 
 def count(store: Neo4jStore, query: p.Query, limits: Limits) -> int:
@@ -66,10 +73,10 @@ def count(store: Neo4jStore, query: p.Query, limits: Limits) -> int:
     CircuitdbError
         If the time ran out.
     """
-    rows = _read(store, query, count_cypher(query), limits.seconds)
-    if rows is None:
+    number = _read(store, query, count_cypher(query), limits.seconds, lambda _, rows: int(rows[0]["circuits"]))
+    if number is None:
         raise CircuitdbError(f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds")
-    return int(rows[0]["circuits"])
+    return number
 
 
 def explain(store: Neo4jStore, query: p.Query) -> Explanation:
@@ -88,20 +95,19 @@ def page_cypher(query: p.Query, rows: int | None) -> Compiled:
     columns.append(c.Column(score, "score"))
     order: list[c.Order] = []
     if query.order is None and query.score is not None:
-        order += _missing_last(c.Variable("score"), descending=True)
+        order += _missing_last(query.score, c.Variable("score"), descending=True)
     elif query.order is not None and query.order != "key":
         columns.append(c.Column(frame.value(query.order), "ranking"))
-        order += _missing_last(c.Variable("ranking"), descending=query.descending)
+        order += _missing_last(query.order, c.Variable("ranking"), descending=query.descending)
     down = query.order == "key" and query.descending
     order += [c.Order(key, down) for key in _keys(query, frame)]
     limit = None if rows is None else parameters.bind(rows + 1)
     page = c.Projection("WITH", tuple(columns), order=tuple(order), limit=limit)
     units = [c.Column(c.Property(frame.unit(u.name), "key"), f"u{i}") for i, u in enumerate(query.body.units)]
-    edges = []
-    for i, edge in enumerate(query.body.edges):
-        relationship = frame.relationship(edge.name)
-        parts = (c.Call("type", (relationship,)), c.Call("properties", (relationship,)))
-        edges.append(c.Column(c.ListOf(parts), f"e{i}"))
+    edges = [
+        c.Column(c.Call("elementId", (frame.relationship(edge.name),)), f"e{i}")
+        for i, edge in enumerate(query.body.edges)
+    ]
     lists = [c.Column(frame.units_of(block), f"l{i}") for i, block in enumerate(query.body.counted)]
     columns = [*units, *edges, *lists, c.Column(c.Variable("score"), "score")]
     result = c.Projection("RETURN", tuple(columns), order=tuple(order))
@@ -116,9 +122,10 @@ def count_cypher(query: p.Query) -> Compiled:
     return _compiled(c.Query((*frame.matches(), number)), parameters)
 
 
-def _missing_last(value: c.Expression, *, descending: bool) -> list[c.Order]:
+def _missing_last(of: p.Expression, value: c.Expression, *, descending: bool) -> list[c.Order]:
     """Cypher puts null last upwards and first downwards."""
-    return [c.Order(c.IsNull(value)), c.Order(value, True)] if descending else [c.Order(value)]
+    missing = [c.Order(c.IsNull(value))] if descending and not never_missing(of) else []
+    return [*missing, c.Order(value, descending)]
 
 
 def _keys(query: p.Query, frame: Frame) -> list[c.Expression]:
@@ -141,14 +148,20 @@ def _compiled(query: c.Query, parameters: Parameters) -> Compiled:
     return Compiled(c.render(query), dict(parameters.values), tuple(parameters.agreements))
 
 
-def _read(store: Neo4jStore, query: p.Query, compiled: Compiled, seconds: float | None) -> list[neo4j.Record] | None:
-    """All rows; None if the time ran out."""
+def _read(
+    store: Neo4jStore,
+    query: p.Query,
+    compiled: Compiled,
+    seconds: float | None,
+    work: Callable[[neo4j.ManagedTransaction, list[neo4j.Record]], T],
+) -> T | None:
+    """What `work` makes of all rows, in their transaction; None if the time ran out."""
     ends = None if seconds is None else time.perf_counter() + seconds
     values = dict(compiled.parameters)
     try:
         for needed in compiled.agreements:
             values[needed.name] = _agreements(store, query, needed, _left(ends))
-        return fetch_all(store.connection, compiled.text, values, _left(ends))
+        return reading(store.connection, lambda t: work(t, list(t.run(compiled.text, values))), _left(ends))
     except CircuitdbError as error:
         if _timed_out(error.__cause__):
             return None
@@ -164,19 +177,45 @@ def _timed_out(error: BaseException | None) -> bool:
     return "TransactionTimedOut" in code or code.endswith("Transaction.Terminated")
 
 
-def _match(query: p.Query, row: neo4j.Record) -> Match:
+def _matches(transaction: neo4j.ManagedTransaction, query: p.Query, rows: Sequence[neo4j.Record]) -> list[Match]:
+    """The circuits of a page, with the edges that its rows name."""
     units = query.body.units
-    keys = {unit.name: row[f"u{i}"] for i, unit in enumerate(units)}
-    shown: dict[str, str | list[str]] = {text: keys[unit.name] for unit in units for text in unit.shown_as}
-    shown |= {block.unit: row[f"l{i}"] for i, block in enumerate(query.body.counted)}
-    edges = [_edge(keys[edge.source], keys[edge.target], *row[f"e{i}"]) for i, edge in enumerate(query.body.edges)]
+    keys = [{unit.name: row[f"u{i}"] for i, unit in enumerate(units)} for row in rows]
+    ends = {
+        row[f"e{i}"]: (own[edge.source], own[edge.target])
+        for row, own in zip(rows, keys, strict=True)
+        for i, edge in enumerate(query.body.edges)
+    }
+    edges = whole_edges(transaction, ends)
     searched = next((unit.name for unit in units if unit.model is None), units[0].name)
-    return Match(keys[searched].partition("/")[0], shown, edges, row["score"])
+    matches = []
+    for row, own in zip(rows, keys, strict=True):
+        shown: dict[str, str | list[str]] = {text: own[unit.name] for unit in units for text in unit.shown_as}
+        shown |= {block.unit: row[f"l{i}"] for i, block in enumerate(query.body.counted)}
+        own_edges = [edges[row[f"e{i}"]] for i in range(len(query.body.edges))]
+        matches.append(Match(own[searched].partition("/")[0], shown, own_edges, row["score"]))
+    return matches
 
 
-def _edge(source: str, target: str, kind: str, values: Mapping[str, Any]) -> Row:
-    own = {prop.name: values.get(prop.name) for prop in registered(Record.EDGE)}
-    return {"source": source, "target": target, "kind": EdgeKind(kind).value, **own}
+def whole_edges(transaction: neo4j.ManagedTransaction, ends: Mapping[str, tuple[str, str]]) -> dict[str, Row]:
+    """Every property of edges by their element ids, given the keys of their ends.
+
+    Raises
+    ------
+    CircuitdbError
+        If one of them is gone.
+    """
+    if not ends:
+        return {}
+    names = [prop.name for prop in registered(Record.EDGE)]
+    rows = {}
+    for identity, kind, own in transaction.run(_EDGES, {"ids": list(ends), "names": names}):
+        source, target = ends[identity]
+        values = dict(zip(names, own, strict=True))
+        rows[identity] = {"source": source, "target": target, "kind": EdgeKind(kind).value, **values}
+    if len(rows) < len(ends):
+        raise CircuitdbError("a model was deleted while it was searched; search again")
+    return rows
 
 
 def _agreements(store: Neo4jStore, query: p.Query, needed: NeededAgreement, seconds: float | None) -> dict[str, float]:
@@ -195,7 +234,7 @@ def _agreements(store: Neo4jStore, query: p.Query, needed: NeededAgreement, seco
     ]
     result = c.Projection("RETURN", tuple(columns), distinct=True)
     compiled = _compiled(c.Query((*frame.matches(), result)), parameters)
-    rows = fetch_all(store.connection, compiled.text, compiled.parameters, seconds)
+    rows = reading(store.connection, lambda t: list(t.run(compiled.text, dict(compiled.parameters))), seconds)
     values = agreement_of_edges(_columns(rows, "left_", value.left_maps), _columns(rows, "right_", value.right_maps))
     return {row["pair"]: float(v) for row, v in zip(rows, values, strict=True) if not np.isnan(v)}
 

@@ -5,7 +5,7 @@ WHERE (e.share + e_2.share + e_3.share) > $p1
 WITH a, b, c, e, e_2, e_3, reduce(best = e.share, value IN [e_2.share, e_3.share] | CASE WHEN value < best THEN value ELSE best END) * reduce(best = abs(e.weight), value IN [abs(e_2.weight), abs(e_3.weight)] | CASE WHEN value > best THEN value ELSE best END) AS score, (e.strength * e.strength) + (e_2.strength * e_2.strength) + (e_3.strength * e_3.strength) AS ranking
 ORDER BY ranking, a.model, a.position, b.position, c.position
 LIMIT $p5
-RETURN a.key AS u0, b.key AS u1, c.key AS u2, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, score
+RETURN a.key AS u0, b.key AS u1, c.key AS u2, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, score
 ORDER BY ranking, a.model, a.position, b.position, c.position
 
 // p1 = 0.1

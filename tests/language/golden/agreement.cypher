@@ -10,7 +10,7 @@ WHERE holds
 WITH a, b, T_a, T_b, e, f, map, map_2, $agreement7[elementId(e) + elementId(f)] AS score
 ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, T_b.position
 LIMIT $p4
-RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, T_b.key AS u3, [type(e), properties(e)] AS e0, [type(f), properties(f)] AS e1, score
+RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, T_b.key AS u3, elementId(e) AS e0, elementId(f) AS e1, score
 ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, T_b.position
 
 // p1 = "flip"

@@ -5,10 +5,10 @@ WHERE a <> c
   AND b <> analog_b_alexnet
   AND any(label IN coalesce(head(COLLECT { MATCH (b)-[map:ANALOGOUS_TO WHERE map.rank = 1]->(image:Unit WHERE image.model = $p4) RETURN image }).labels_folded, []) WHERE label CONTAINS $p7)
 WITH a, b, c, analog_b_alexnet, e, e_2, analog, analog_2, reduce(best = e.share, value IN [e_2.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.position, b.position, c.position, analog_b_alexnet.position
+ORDER BY score DESC, a.position, b.position, c.position, analog_b_alexnet.position
 LIMIT $p8
-RETURN a.key AS u0, b.key AS u1, c.key AS u2, analog_b_alexnet.key AS u3, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, score
-ORDER BY score IS NULL, score DESC, a.position, b.position, c.position, analog_b_alexnet.position
+RETURN a.key AS u0, b.key AS u1, c.key AS u2, analog_b_alexnet.key AS u3, elementId(e) AS e0, elementId(e_2) AS e1, score
+ORDER BY score DESC, a.position, b.position, c.position, analog_b_alexnet.position
 
 // p1 = 3
 // p2 = 1

@@ -25,10 +25,10 @@ WHERE b <> d
   AND CASE WHEN e_3.weight < 0 THEN -1 ELSE 1 END = CASE WHEN e_6.weight < 0 THEN -1 ELSE 1 END
   AND (NOT (EXISTS { MATCH (d)-[e_7:INHIBITS]->(c) WHERE e_3.share < $p10 }))
 WITH b, a, c, d, analog_3_b_inceptionv1, analog_3_a_inceptionv1, analog_3_c_inceptionv1, analog_3_d_inceptionv1, e, e_2, e_3, e_4, e_5, e_6, analog, analog_2, analog_3, analog_4, reduce(best = e.share, value IN [e_2.share, e_3.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, b.position, a.position, c.position, d.position, analog_3_b_inceptionv1.position, analog_3_a_inceptionv1.position, analog_3_c_inceptionv1.position, analog_3_d_inceptionv1.position
+ORDER BY score DESC, b.position, a.position, c.position, d.position, analog_3_b_inceptionv1.position, analog_3_a_inceptionv1.position, analog_3_c_inceptionv1.position, analog_3_d_inceptionv1.position
 LIMIT $p11
-RETURN b.key AS u0, a.key AS u1, c.key AS u2, d.key AS u3, analog_3_b_inceptionv1.key AS u4, analog_3_a_inceptionv1.key AS u5, analog_3_c_inceptionv1.key AS u6, analog_3_d_inceptionv1.key AS u7, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, [type(e_4), properties(e_4)] AS e3, [type(e_5), properties(e_5)] AS e4, [type(e_6), properties(e_6)] AS e5, score
-ORDER BY score IS NULL, score DESC, b.position, a.position, c.position, d.position, analog_3_b_inceptionv1.position, analog_3_a_inceptionv1.position, analog_3_c_inceptionv1.position, analog_3_d_inceptionv1.position
+RETURN b.key AS u0, a.key AS u1, c.key AS u2, d.key AS u3, analog_3_b_inceptionv1.key AS u4, analog_3_a_inceptionv1.key AS u5, analog_3_c_inceptionv1.key AS u6, analog_3_d_inceptionv1.key AS u7, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, elementId(e_4) AS e3, elementId(e_5) AS e4, elementId(e_6) AS e5, score
+ORDER BY score DESC, b.position, a.position, c.position, d.position, analog_3_b_inceptionv1.position, analog_3_a_inceptionv1.position, analog_3_c_inceptionv1.position, analog_3_d_inceptionv1.position
 
 // p1 = 3
 // p2 = "alexnet"

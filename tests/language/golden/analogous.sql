@@ -7,6 +7,12 @@ SELECT
   e4.source AS c5,
   e5.source AS c6,
   e6.target AS c7,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
+  e4.rowid AS r3,
+  e5.rowid AS r4,
+  e6.rowid AS r5,
   LEAST(e1.share, e2.share, e3.share) AS score
 FROM edge AS e2
 JOIN (

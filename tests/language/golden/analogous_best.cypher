@@ -5,10 +5,10 @@ WHERE a <> analog_a_inceptionv1
   AND b <> analog_b_inceptionv1
   AND CASE WHEN e.weight < 0 THEN -1 ELSE 1 END = CASE WHEN e_2.weight < 0 THEN -1 ELSE 1 END
 WITH a, b, analog_a_inceptionv1, analog_b_inceptionv1, e, e_2, analog, analog_2, e.share AS score
-ORDER BY score IS NULL, score DESC, a.position, b.position, analog_a_inceptionv1.position, analog_b_inceptionv1.position
+ORDER BY score DESC, a.position, b.position, analog_a_inceptionv1.position, analog_b_inceptionv1.position
 LIMIT $p4
-RETURN a.key AS u0, b.key AS u1, analog_a_inceptionv1.key AS u2, analog_b_inceptionv1.key AS u3, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, score
-ORDER BY score IS NULL, score DESC, a.position, b.position, analog_a_inceptionv1.position, analog_b_inceptionv1.position
+RETURN a.key AS u0, b.key AS u1, analog_a_inceptionv1.key AS u2, analog_b_inceptionv1.key AS u3, elementId(e) AS e0, elementId(e_2) AS e1, score
+ORDER BY score DESC, a.position, b.position, analog_a_inceptionv1.position, analog_b_inceptionv1.position
 
 // p1 = 1
 // p2 = "alexnet"

@@ -3,6 +3,8 @@ SELECT
   e1.target AS c1,
   e2.source AS c2,
   e2.target AS c3,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
   e1.share AS score
 FROM edge AS e2
 JOIN (

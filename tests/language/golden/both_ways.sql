@@ -2,6 +2,8 @@ SELECT
   e2.source AS c0,
   e1.source AS c1,
   e1.target AS c2,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
   LEAST(e1.share, e2.share) AS score
 FROM edge AS e2
 JOIN (

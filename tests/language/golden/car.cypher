@@ -5,10 +5,10 @@ WHERE windows <> wheels
   AND wheels <> body
   AND (NOT (wheels.position < windows.position AND coalesce(h.top > $p4 AND h.bottom < $p4 AND w.top < $p4 AND w.bottom > $p4, false)))
 WITH windows, wheels, body, car, w, h, e, reduce(best = w.share, value IN [h.share, e.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, windows.model, windows.position, wheels.position, body.position, car.position
+ORDER BY score DESC, windows.model, windows.position, wheels.position, body.position, car.position
 LIMIT $p5
-RETURN windows.key AS u0, wheels.key AS u1, body.key AS u2, car.key AS u3, [type(w), properties(w)] AS e0, [type(h), properties(h)] AS e1, [type(e), properties(e)] AS e2, score
-ORDER BY score IS NULL, score DESC, windows.model, windows.position, wheels.position, body.position, car.position
+RETURN windows.key AS u0, wheels.key AS u1, body.key AS u2, car.key AS u3, elementId(w) AS e0, elementId(h) AS e1, elementId(e) AS e2, score
+ORDER BY score DESC, windows.model, windows.position, wheels.position, body.position, car.position
 
 // p1 = "mixed4b"
 // p2 = "mixed4c"

@@ -5,10 +5,10 @@ WHERE a <> T_a
   AND b <> T_b
   AND $agreement1[elementId(e) + elementId(f)] > $p2
 WITH a, b, T_a, T_b, e, f, map, map_2, reduce(best = e.share, value IN [f.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, T_b.position
+ORDER BY score DESC, a.model, a.position, b.position, T_a.position, T_b.position
 LIMIT $p3
-RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, T_b.key AS u3, [type(e), properties(e)] AS e0, [type(f), properties(f)] AS e1, score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, T_b.position
+RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, T_b.key AS u3, elementId(e) AS e0, elementId(f) AS e1, score
+ORDER BY score DESC, a.model, a.position, b.position, T_a.position, T_b.position
 
 // p1 = "rotate(90)"
 // p2 = 0.7

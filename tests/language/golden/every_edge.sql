@@ -4,6 +4,10 @@ SELECT
   e2.source AS c2,
   e2.target AS c3,
   e4.target AS c4,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
+  e4.rowid AS r3,
   LEAST(e1.share, e2.share, e3.share, e4.share) AS score
 FROM edge AS e1
 JOIN (

@@ -7,7 +7,7 @@ WHERE a.key < c.key
 WITH a, b, c, e, f, CASE WHEN $p3 = 0 THEN null ELSE (e.share + f.share) / $p3 END AS score
 ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, c.position
 LIMIT $p11
-RETURN a.key AS u0, b.key AS u1, c.key AS u2, [type(e), properties(e)] AS e0, [type(f), properties(f)] AS e1, score
+RETURN a.key AS u0, b.key AS u1, c.key AS u2, elementId(e) AS e0, elementId(f) AS e1, score
 ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, c.position
 
 // p1 = 0.0

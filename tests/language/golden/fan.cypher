@@ -4,9 +4,9 @@ WHERE a.position < b.position
   AND a.position < c.position
   AND b.position < c.position
 WITH a, b, c, d, e, e_2, e_3, reduce(best = e.share, value IN [e_2.share, e_3.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, c.position, d.position
+ORDER BY score DESC, a.model, a.position, b.position, c.position, d.position
 LIMIT $p1
-RETURN a.key AS u0, b.key AS u1, c.key AS u2, d.key AS u3, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, c.position, d.position
+RETURN a.key AS u0, b.key AS u1, c.key AS u2, d.key AS u3, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, score
+ORDER BY score DESC, a.model, a.position, b.position, c.position, d.position
 
 // p1 = 6

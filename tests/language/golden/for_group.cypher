@@ -27,10 +27,10 @@ WHERE a <> rotate_90_a
   AND (NOT (rotate_180_a.position < a.position AND EXISTS { MATCH (rotate_180_a)-[map_13:MAPS_TO WHERE map_13.map = $p1]->(rotate_270_a), (rotate_180_a)-[map_15:MAPS_TO WHERE map_15.map = $p2]->(a), (rotate_180_a)-[map_17:MAPS_TO WHERE map_17.map = $p3]->(rotate_90_a), (rotate_180_b)-[map_14:MAPS_TO WHERE map_14.map = $p1]->(rotate_270_b), (rotate_180_b)-[map_16:MAPS_TO WHERE map_16.map = $p2]->(b), (rotate_180_b)-[map_18:MAPS_TO WHERE map_18.map = $p3]->(rotate_90_b) }))
   AND (NOT (rotate_270_a.position < a.position AND EXISTS { MATCH (rotate_270_a)-[map_19:MAPS_TO WHERE map_19.map = $p1]->(a), (rotate_270_a)-[map_21:MAPS_TO WHERE map_21.map = $p2]->(rotate_90_a), (rotate_270_a)-[map_23:MAPS_TO WHERE map_23.map = $p3]->(rotate_180_a), (rotate_270_b)-[map_20:MAPS_TO WHERE map_20.map = $p1]->(b), (rotate_270_b)-[map_22:MAPS_TO WHERE map_22.map = $p2]->(rotate_90_b), (rotate_270_b)-[map_24:MAPS_TO WHERE map_24.map = $p3]->(rotate_180_b) }))
 WITH a, b, rotate_90_a, rotate_90_b, rotate_180_a, rotate_180_b, rotate_270_a, rotate_270_b, e, e_2, e_3, e_4, map, map_2, map_3, map_4, map_5, map_6, reduce(best = e.share, value IN [e_2.share, e_3.share, e_4.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, rotate_90_a.position, rotate_90_b.position, rotate_180_a.position, rotate_180_b.position, rotate_270_a.position, rotate_270_b.position
+ORDER BY score DESC, a.model, a.position, b.position, rotate_90_a.position, rotate_90_b.position, rotate_180_a.position, rotate_180_b.position, rotate_270_a.position, rotate_270_b.position
 LIMIT $p5
-RETURN a.key AS u0, b.key AS u1, rotate_90_a.key AS u2, rotate_90_b.key AS u3, rotate_180_a.key AS u4, rotate_180_b.key AS u5, rotate_270_a.key AS u6, rotate_270_b.key AS u7, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, [type(e_4), properties(e_4)] AS e3, score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, rotate_90_a.position, rotate_90_b.position, rotate_180_a.position, rotate_180_b.position, rotate_270_a.position, rotate_270_b.position
+RETURN a.key AS u0, b.key AS u1, rotate_90_a.key AS u2, rotate_90_b.key AS u3, rotate_180_a.key AS u4, rotate_180_b.key AS u5, rotate_270_a.key AS u6, rotate_270_b.key AS u7, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, elementId(e_4) AS e3, score
+ORDER BY score DESC, a.model, a.position, b.position, rotate_90_a.position, rotate_90_b.position, rotate_180_a.position, rotate_180_b.position, rotate_270_a.position, rotate_270_b.position
 
 // p1 = "rotate(90)"
 // p2 = "rotate(180)"

@@ -7,6 +7,10 @@ SELECT
   e3.target AS c5,
   e4.source AS c6,
   e4.target AS c7,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
+  e4.rowid AS r3,
   LEAST(e1.share, e2.share, e3.share, e4.share) AS score
 FROM edge AS e4
 JOIN (

@@ -1,6 +1,7 @@
 SELECT
   e1.source AS c0,
   e1.target AS c1,
+  e1.rowid AS r0,
   e1.share AS score
 FROM edge AS e1
 JOIN unit AS u3

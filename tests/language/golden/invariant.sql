@@ -2,6 +2,8 @@ SELECT
   e1.source AS c0,
   e1.target AS c1,
   e2.source AS c2,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
   LEAST(e1.share, e2.share) AS score
 FROM unit AS u7
 JOIN (

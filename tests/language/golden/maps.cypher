@@ -36,10 +36,10 @@ WHERE a <> flip_a
   AND head(COLLECT { MATCH (b)-[map_7:MAPS_TO WHERE map_7.map = $p1]->(image:Unit) RETURN image }) <> b
   AND head(COLLECT { MATCH (c)-[map_8:MAPS_TO WHERE map_8.map = $p1]->(image_2:Unit) RETURN image_2 }).layer = $p8
 WITH a, b, flip_a, c, negate_b, hue_90_a, d, flip_vertical_a, flip_vertical_flip_vertical_a, e, e_2, e_3, e_4, map, map_2, map_3, map_4, map_5, map_6, reduce(best = e.share, value IN [e_2.share, e_3.share, e_4.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, flip_a.position, c.position, negate_b.position, hue_90_a.position, d.position, flip_vertical_a.position, flip_vertical_flip_vertical_a.position
+ORDER BY score DESC, a.model, a.position, b.position, flip_a.position, c.position, negate_b.position, hue_90_a.position, d.position, flip_vertical_a.position, flip_vertical_flip_vertical_a.position
 LIMIT $p9
-RETURN a.key AS u0, b.key AS u1, flip_a.key AS u2, c.key AS u3, negate_b.key AS u4, hue_90_a.key AS u5, d.key AS u6, flip_vertical_a.key AS u7, flip_vertical_flip_vertical_a.key AS u8, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, [type(e_4), properties(e_4)] AS e3, score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, flip_a.position, c.position, negate_b.position, hue_90_a.position, d.position, flip_vertical_a.position, flip_vertical_flip_vertical_a.position
+RETURN a.key AS u0, b.key AS u1, flip_a.key AS u2, c.key AS u3, negate_b.key AS u4, hue_90_a.key AS u5, d.key AS u6, flip_vertical_a.key AS u7, flip_vertical_flip_vertical_a.key AS u8, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, elementId(e_4) AS e3, score
+ORDER BY score DESC, a.model, a.position, b.position, flip_a.position, c.position, negate_b.position, hue_90_a.position, d.position, flip_vertical_a.position, flip_vertical_flip_vertical_a.position
 
 // p1 = "flip"
 // p2 = "rotate(22.5)"

@@ -2,10 +2,10 @@ MATCH (a:Unit WHERE a.model = $p1)-[e:INHIBITS WHERE e.share > $p2]->(c:Unit)<-[
 WHERE a <> b
   AND (a.`index` < $p3 OR b.layer <> $p4)
 WITH a, b, c, e, e_2, reduce(best = e.share, value IN [e_2.share] | CASE WHEN value < best THEN value ELSE best END) AS score, toFloat(a.depth) + toFloat(b.depth) AS ranking
-ORDER BY ranking IS NULL, ranking DESC, a.position, b.position, c.position
+ORDER BY ranking DESC, a.position, b.position, c.position
 LIMIT $p5
-RETURN a.key AS u0, b.key AS u1, c.key AS u2, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, score
-ORDER BY ranking IS NULL, ranking DESC, a.position, b.position, c.position
+RETURN a.key AS u0, b.key AS u1, c.key AS u2, elementId(e) AS e0, elementId(e_2) AS e1, score
+ORDER BY ranking DESC, a.position, b.position, c.position
 
 // p1 = "inceptionv1"
 // p2 = 0.1

@@ -3,10 +3,10 @@ WHERE a <> T_a
   AND a <> negate_a
   AND T_a <> negate_a
 WITH a, b, T_a, negate_a, e, e_2, e_3, map, map_2, reduce(best = e.share, value IN [e_2.share, e_3.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, negate_a.position
+ORDER BY score DESC, a.model, a.position, b.position, T_a.position, negate_a.position
 LIMIT $p6
-RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, negate_a.key AS u3, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, score
-ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, negate_a.position
+RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, negate_a.key AS u3, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, score
+ORDER BY score DESC, a.model, a.position, b.position, T_a.position, negate_a.position
 
 // p1 = "flip"
 // p2 = "negate"

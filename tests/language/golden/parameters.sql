@@ -3,6 +3,9 @@ SELECT
   e1.target AS c1,
   e2.source AS c2,
   e3.source AS c3,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
   LEAST(e1.share, e2.share, e3.share) AS score
 FROM edge AS e2
 JOIN (

@@ -4,6 +4,11 @@ SELECT
   e1.target AS c2,
   e2.target AS c3,
   e5.target AS c4,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
+  e4.rowid AS r3,
+  e5.rowid AS r4,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share) AS score
 FROM edge AS e1
 JOIN unit AS u6

@@ -9,9 +9,9 @@ WHERE a.position < b.position
   AND y <> c
   AND b <> c
 WITH a, x, y, b, z, c, e, e_2, e_3, e_4, e_5, e_6, reduce(best = e.share, value IN [e_2.share, e_3.share, e_4.share, e_5.share, e_6.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.model, a.position, x.position, y.position, b.position, z.position, c.position
+ORDER BY score DESC, a.model, a.position, x.position, y.position, b.position, z.position, c.position
 LIMIT $p1
-RETURN a.key AS u0, x.key AS u1, y.key AS u2, b.key AS u3, z.key AS u4, c.key AS u5, [type(e), properties(e)] AS e0, [type(e_2), properties(e_2)] AS e1, [type(e_3), properties(e_3)] AS e2, [type(e_4), properties(e_4)] AS e3, [type(e_5), properties(e_5)] AS e4, [type(e_6), properties(e_6)] AS e5, score
-ORDER BY score IS NULL, score DESC, a.model, a.position, x.position, y.position, b.position, z.position, c.position
+RETURN a.key AS u0, x.key AS u1, y.key AS u2, b.key AS u3, z.key AS u4, c.key AS u5, elementId(e) AS e0, elementId(e_2) AS e1, elementId(e_3) AS e2, elementId(e_4) AS e3, elementId(e_5) AS e4, elementId(e_6) AS e5, score
+ORDER BY score DESC, a.model, a.position, x.position, y.position, b.position, z.position, c.position
 
 // p1 = 1001

@@ -5,6 +5,12 @@ SELECT
   e3.source AS c3,
   e4.target AS c4,
   e5.source AS c5,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
+  e4.rowid AS r3,
+  e5.rowid AS r4,
+  e6.rowid AS r5,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share, e6.share) AS score
 FROM edge AS e1
 JOIN unit AS u7

@@ -1,6 +1,8 @@
 SELECT
   e1.source AS c0,
   e1.target AS c1,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
   LEAST(e1.share, e2.share) AS score
 FROM unit AS u4
 JOIN (

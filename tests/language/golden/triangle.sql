@@ -2,6 +2,9 @@ SELECT
   e1.source AS c0,
   e1.target AS c1,
   e2.target AS c2,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
   LEAST(e1.share, e2.share, e3.share) AS score
 FROM edge AS e1
 JOIN unit AS u4

@@ -5,10 +5,10 @@ WHERE a <> T_a_other
   AND b <> T_b_other
   AND CASE WHEN e.weight < 0 THEN -1 ELSE 1 END = CASE WHEN f.weight < 0 THEN -1 ELSE 1 END
 WITH a, b, T_a_other, T_b_other, e, f, analog, analog_2, reduce(best = e.share, value IN [f.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, a.position, b.position, T_a_other.position, T_b_other.position
+ORDER BY score DESC, a.position, b.position, T_a_other.position, T_b_other.position
 LIMIT $p4
-RETURN a.key AS u0, b.key AS u1, T_a_other.key AS u2, T_b_other.key AS u3, [type(e), properties(e)] AS e0, [type(f), properties(f)] AS e1, score
-ORDER BY score IS NULL, score DESC, a.position, b.position, T_a_other.position, T_b_other.position
+RETURN a.key AS u0, b.key AS u1, T_a_other.key AS u2, T_b_other.key AS u3, elementId(e) AS e0, elementId(f) AS e1, score
+ORDER BY score DESC, a.position, b.position, T_a_other.position, T_b_other.position
 
 // p1 = 1
 // p2 = "inceptionv1"

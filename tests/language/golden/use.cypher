@@ -17,10 +17,10 @@ WHERE left_first <> left_T_first
   AND right_first <> right_T_last
   AND left_e.share > right_e.share
 WITH left_first, left_last, left_T_first, left_T_last, right_first, right_T_first, right_T_last, left_e, e, right_e, e_2, e_3, map, map_2, map_3, map_4, reduce(best = left_e.share, value IN [e.share, right_e.share, e_2.share, e_3.share] | CASE WHEN value < best THEN value ELSE best END) AS score
-ORDER BY score IS NULL, score DESC, left_first.model, left_first.position, left_last.position, left_T_first.position, left_T_last.position, right_first.position, right_T_first.position, right_T_last.position
+ORDER BY score DESC, left_first.model, left_first.position, left_last.position, left_T_first.position, left_T_last.position, right_first.position, right_T_first.position, right_T_last.position
 LIMIT $p5
-RETURN left_first.key AS u0, left_last.key AS u1, left_T_first.key AS u2, left_T_last.key AS u3, right_first.key AS u4, right_T_first.key AS u5, right_T_last.key AS u6, [type(left_e), properties(left_e)] AS e0, [type(e), properties(e)] AS e1, [type(right_e), properties(right_e)] AS e2, [type(e_2), properties(e_2)] AS e3, [type(e_3), properties(e_3)] AS e4, score
-ORDER BY score IS NULL, score DESC, left_first.model, left_first.position, left_last.position, left_T_first.position, left_T_last.position, right_first.position, right_T_first.position, right_T_last.position
+RETURN left_first.key AS u0, left_last.key AS u1, left_T_first.key AS u2, left_T_last.key AS u3, right_first.key AS u4, right_T_first.key AS u5, right_T_last.key AS u6, elementId(left_e) AS e0, elementId(e) AS e1, elementId(right_e) AS e2, elementId(e_2) AS e3, elementId(e_3) AS e4, score
+ORDER BY score DESC, left_first.model, left_first.position, left_last.position, left_T_first.position, left_T_last.position, right_first.position, right_T_first.position, right_T_last.position
 
 // p1 = "flip"
 // p2 = "rotate(180)"

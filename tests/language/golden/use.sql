@@ -6,6 +6,11 @@ SELECT
   e3.source AS c4,
   e4.source AS c5,
   e4.target AS c6,
+  e1.rowid AS r0,
+  e2.rowid AS r1,
+  e3.rowid AS r2,
+  e4.rowid AS r3,
+  e5.rowid AS r4,
   LEAST(e1.share, e2.share, e3.share, e4.share, e5.share) AS score
 FROM edge AS e4
 JOIN (
