@@ -178,7 +178,7 @@ def draw_joins(rows: Sequence[Found]) -> Drawing:
         Series(SHUFFLED, _cross, _GREEN, null(SHUFFLED)),
     ]
     note = "Mean over the units of the first network; found on one half of the pictures, scored on the other."
-    title = "How alike a unit and its best partner in another network answer, and what chance gives"
+    title = "How alike best partners answer, beside what chance gives"
     return dot_plot(title, note, rows, [("mean best correlation", 0.5, 0.1, series)])
 
 
@@ -212,7 +212,9 @@ def draw_circuits(asked: Found) -> Drawing:
         ("% of all circuits that come back", most, step, everything),
         ("% of those whose units all have decoys", most, step, with_decoys),
     ]
-    return dot_plot("Circuits that come back in another network, and what chance gives", note, asked["pairs"], panels)
+    return dot_plot(
+        "Circuits that come back in another network, beside what chance gives", note, asked["pairs"], panels
+    )
 
 
 def main() -> None:
