@@ -109,7 +109,7 @@ def _disc(x: float, y: float, colour: str) -> Element:
 
 
 def _ring(x: float, y: float, colour: str) -> Element:
-    return element("circle", cx=x, cy=y, r=3.6, fill="#fff", stroke=colour, stroke_width=1.8)
+    return element("circle", cx=x, cy=y, r=3.6, fill="none", stroke=colour, stroke_width=1.8)
 
 
 def _cross(x: float, y: float, colour: str) -> Element:
@@ -118,7 +118,7 @@ def _cross(x: float, y: float, colour: str) -> Element:
 
 
 def _square(x: float, y: float, colour: str) -> Element:
-    return element("rect", x=x - 3.2, y=y - 3.2, width=6.4, height=6.4, fill="#fff", stroke=colour, stroke_width=1.8)
+    return element("rect", x=x - 3.2, y=y - 3.2, width=6.4, height=6.4, fill="none", stroke=colour, stroke_width=1.8)
 
 
 # Colours that the colour-blind tell apart (Okabe and Ito 2008); the shapes tell the same.
