@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,23 +229,22 @@ def partners(database: Database, models: Sequence[str], samples: int) -> Iterato
             yield [a, b, kind, len(units), len(ends[1]), len(joined), chance, f"{p:.3f}", degrees]
 
 
-def circuits(database: Database, models: Sequence[str], samples: int) -> Iterator[list[Any]]:
-    """A row for each circuit behind the features and two joined models: how many come back, beside chance."""
-    for name, query in CIRCUITS.items():
-        found = database.universality(query, models=models, samples=samples)
-        for row in found.rows():
-            nulls = row["nulls"]
-            decoys = nulls["decoys"]
-            yield [
-                name,
-                row["a"],
-                row["b"],
-                row["circuits"],
-                row["recurring"],
-                *(_chance(nulls[null]) for null in ("permuted matches", "rewired edges")),
-                f"{_chance(decoys)} (of {decoys['recurring']})" if decoys["circuits"] else "none has decoys",
-            ]
-        yield [name, "in all", "", "", " ".join(f"{m} {len(rows)}" for m, rows in found.in_all.items()), "", "", ""]
+def circuits(database: Database, models: Sequence[str], name: str, samples: int) -> Iterator[list[Any]]:
+    """For circuits of `CIRCUITS` a row for each two joined models: how many come back, beside chance."""
+    found = database.universality(CIRCUITS[name], models=models, samples=samples)
+    for row in found.rows():
+        nulls = row["nulls"]
+        decoys = nulls["decoys"]
+        yield [
+            name,
+            row["a"],
+            row["b"],
+            row["circuits"],
+            row["recurring"],
+            *(_chance(nulls[null]) for null in ("permuted matches", "rewired edges")),
+            f"{_chance(decoys)} (of {decoys['recurring']})" if decoys["circuits"] else "none has decoys",
+        ]
+    yield [name, "in all", "", "", " ".join(f"{m} {len(rows)}" for m, rows in found.in_all.items()), "", "", ""]
 
 
 def _chance(null: Mapping[str, Any]) -> str:
@@ -276,13 +276,15 @@ def main() -> None:
         if len(both) < 2:
             raise InputError("no two models were joined both ways; run: circuitdb join A B --both")
         columns = ["circuit", "a", "b", "circuits", "recurring", "permuted matches", "rewired edges", "decoys"]
-        _print(columns, circuits(database, both, options.samples))
+        for name in CIRCUITS:
+            _print(columns, circuits(database, both, name, options.samples))
 
 
 def _print(columns: Sequence[str], rows: Iterator[list[Any]]) -> None:
     shown = list(rows)
     left = {column for place, column in enumerate(columns) if any(isinstance(row[place], str) for row in shown)}
     output.console().print(output.table({c: "left" if c in left else "right" for c in columns}, shown))
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

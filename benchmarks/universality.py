@@ -109,7 +109,7 @@ def _disc(x: float, y: float, colour: str) -> Element:
 
 
 def _ring(x: float, y: float, colour: str) -> Element:
-    return element("circle", cx=x, cy=y, r=3.6, fill="#fff", stroke=colour, stroke_width=1.8)
+    return element("circle", cx=x, cy=y, r=3.6, fill="none", stroke=colour, stroke_width=1.8)
 
 
 def _cross(x: float, y: float, colour: str) -> Element:
@@ -118,7 +118,7 @@ def _cross(x: float, y: float, colour: str) -> Element:
 
 
 def _square(x: float, y: float, colour: str) -> Element:
-    return element("rect", x=x - 3.2, y=y - 3.2, width=6.4, height=6.4, fill="#fff", stroke=colour, stroke_width=1.8)
+    return element("rect", x=x - 3.2, y=y - 3.2, width=6.4, height=6.4, fill="none", stroke=colour, stroke_width=1.8)
 
 
 # Colours that the colour-blind tell apart (Okabe and Ito 2008); the shapes tell the same.
@@ -178,7 +178,7 @@ def draw_joins(rows: Sequence[Found]) -> Drawing:
         Series(SHUFFLED, _cross, _GREEN, null(SHUFFLED)),
     ]
     note = "Mean over the units of the first network; found on one half of the pictures, scored on the other."
-    title = "How alike a unit and its best partner in another network answer, and what chance gives"
+    title = "How alike best partners answer, beside what chance gives"
     return dot_plot(title, note, rows, [("mean best correlation", 0.5, 0.1, series)])
 
 
@@ -212,7 +212,9 @@ def draw_circuits(asked: Found) -> Drawing:
         ("% of all circuits that come back", most, step, everything),
         ("% of those whose units all have decoys", most, step, with_decoys),
     ]
-    return dot_plot("Circuits that come back in another network, and what chance gives", note, asked["pairs"], panels)
+    return dot_plot(
+        "Circuits that come back in another network, beside what chance gives", note, asked["pairs"], panels
+    )
 
 
 def main() -> None:

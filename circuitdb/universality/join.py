@@ -27,7 +27,7 @@ CANDIDATES = 10
 """How many of the other model's units are considered for a unit's one-to-one partner and its group."""
 FEWEST_PICTURES = 8
 ROWS_BYTES = 384 << 20
-"""How much of a model's rows is in memory at once."""
+"""How many bytes of rows of either model are kept, and how many of the first are made at a time where they are not."""
 SHUFFLED, MIXED, UNTRAINED = "shuffled pictures", "mixed units", "untrained copy"
 _LARGEST_Z = 64.0
 
