@@ -357,9 +357,9 @@ def test_what_models_share_is_a_page(command: Command, tmp_path: Path) -> None:
     assert "equal function" in parsed.text
     drawn = parsed.data["circuits"]
     assert len(drawn) >= 2
+    assert [circuit["model"] for circuit in drawn] == ["first", "second", "second", "first"] * (len(drawn) // 4)
     for own, copy in zip(drawn[::2], drawn[1::2], strict=True):
-        assert (own["model"], copy["model"]) == ("first", "second")
-        assert copy["units"] == {name: key.replace("first/", "second/") for name, key in own["units"].items()}
+        assert copy["units"] == {name: f"{copy['model']}/{key.partition('/')[2]}" for name, key in own["units"].items()}
         assert [edge[2:] for edge in copy["edges"]] == [edge[2:] for edge in own["edges"]]
     with circuitdb.open(address) as database:
         for pair in database.analogues(["first", "second"]):
@@ -370,7 +370,7 @@ def test_what_models_share_is_a_page(command: Command, tmp_path: Path) -> None:
                 chance = sum(row["score"] - row["excess"] for row in rows) / len(rows)
                 sure = sum(row["q"] <= 0.05 for row in rows)
                 lines.append(
-                    f"{layer} {stop - start} {len(rows)} {layer} {len(rows)} 1 {chance:.3g} {sure} {len(rows)}"
+                    f"{layer} {stop - start} {len(rows)} {layer} {len(rows)} 1.00 {chance:#.3g} {sure} {len(rows)}"
                 )
             assert f"mutual {' '.join(lines)}" in parsed.text.partition(f"Units of {pair.source} in {pair.target}")[2]
     line = next(line for line in parsed.words if line.startswith("circuitdb report"))

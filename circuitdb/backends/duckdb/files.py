@@ -158,7 +158,9 @@ def _connect(path: Path, wait_seconds: float, **options: Any) -> duckdb.DuckDBPy
 def _opened(database: str, **options: Any) -> duckdb.DuckDBPyConnection:
     """A connection that shows no bar of progress: the standard output is the caller's."""
     connection = duckdb.connect(database, **options)
-    connection.execute("SET enable_progress_bar = false")
+    # In a notebook without ipywidgets there is no bar, and the setting cannot be changed.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
