@@ -30,6 +30,7 @@ from circuitdb.errors import InputError
 from circuitdb.graph import RANDOM
 from circuitdb.universality.decoys import permuted
 from circuitdb.universality.signatures import keys_of, layers_of
+from circuitdb.universality.table import best_analogues
 from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import load_probes
 from ingest.probing import input_side, known_preprocessing, steps_of
@@ -202,11 +203,8 @@ def partners(database: Database, models: Sequence[str], samples: int) -> Iterato
     layers = {name: layers_of(database.model(name)) for name in models}
     for pair in database.analogues(models):
         a, b = pair.source, pair.target
-        source, target, rank = (np.asarray(pair.rows[name]) for name in ("source", "target", "rank"))
-        chosen = rank <= CHOICES
         layer_of = np.repeat(np.arange(len(layers[a])), [layer.width for layer in layers[a]])
-        analogues = np.full((len(layer_of), CHOICES), -1, dtype=np.int64)
-        analogues[source[chosen], rank[chosen] - 1] = target[chosen]
+        analogues = best_analogues(pair, len(layer_of), CHOICES)
         for kind in (CURVE, HIGH_LOW):
             ends = [labelled(database, name, kind) for name in (a, b)]
             own, other = (

@@ -555,7 +555,7 @@ class Database:
         """
         import pyarrow.parquet as pq
 
-        from circuitdb.reports.files import whole_file
+        from circuitdb.files import whole_file
         from circuitdb.universality.correspondence import correspondence_table
 
         names = [row["name"] for row in self.models()] if models is None else [self.model(n)["name"] for n in models]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from circuitdb.backends.base import Limits, ModelGraph, Progress, Row, Store
+from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row, Store
 from circuitdb.errors import InputError
 from circuitdb.pattern import model as p
 from circuitdb.statistics.nulls import EdgeNull
@@ -200,7 +200,7 @@ def read_analogues(
     InputError
         If two models were not joined.
     """
-    tables = {(one.source, one.target): one.rows for one in store.analogues()}
+    tables = {(one.source, one.target): one for one in store.analogues()}
     found = {}
     for place, a in enumerate(signatures):
         for b in signatures if both else signatures[place + 1 :]:
@@ -209,13 +209,17 @@ def read_analogues(
             if (a.model, b.model) not in tables:
                 mend = f"run: circuitdb join {a.model} {b.model} --db {store.address}"
                 raise InputError(f"{a.model} was not joined with {b.model}; {mend}")
-            rows = tables[a.model, b.model]
-            columns = [np.asarray(rows[name]).astype(np.int64) for name in ("source", "target", "rank")]
-            source, target, rank = (column[columns[2] <= choices] for column in columns)
-            chosen = np.full((a.units, choices), -1, dtype=np.int64)
-            chosen[source, rank - 1] = target
-            found[a.model, b.model] = chosen
+            found[a.model, b.model] = best_analogues(tables[a.model, b.model], a.units, choices)
     return found
+
+
+def best_analogues(pair: Analogues, units: int, choices: int) -> Whole:
+    """The best analogues [unit, choice] of a model's units in another, -1 for none."""
+    columns = [np.asarray(pair.rows[name]).astype(np.int64) for name in ("source", "target", "rank")]
+    source, target, rank = (column[columns[2] <= choices] for column in columns)
+    chosen = np.full((units, choices), -1, dtype=np.int64)
+    chosen[source, rank - 1] = target
+    return chosen
 
 
 def _model(store: Store, query: p.Query, signatures: Signatures, limit: int) -> _Model:

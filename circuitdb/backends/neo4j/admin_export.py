@@ -31,8 +31,8 @@ from circuitdb.backends.neo4j.schema import (
 )
 from circuitdb.backends.neo4j.tables import NodeTables, node_tables
 from circuitdb.errors import InputError
+from circuitdb.files import filled_folder
 from circuitdb.graph import Record
-from circuitdb.reports.files import filled_folder
 
 SEPARATOR = "\x1f"
 """Between the elements of a list: the ASCII unit separator."""

@@ -91,7 +91,10 @@ def read_whole_units(connection: Connection, keys: Sequence[str]) -> dict[str, R
         def asked(text: str) -> list[list[Any]]:
             return _rows(transaction, f"UNWIND $keys AS key MATCH (u:Unit {{key: key}}) {text}", {"keys": list(keys)})
 
-        found = {unit["key"]: {**_unit_row(unit), **_no_lists()} for (unit,) in asked(f"RETURN {_UNIT}")}
+        found = {
+            unit["key"]: {**_unit_row(unit), "maps": [], "families": [], "analogues": []}
+            for (unit,) in asked(f"RETURN {_UNIT}")
+        }
         for key, target, row in sorted(
             asked(f"MATCH (u)-[r:{MAPS_TO}]->(t:Unit) RETURN key, t.key, properties(r)"), key=lambda row: row[2]["map"]
         ):
@@ -113,10 +116,6 @@ def read_whole_units(connection: Connection, keys: Sequence[str]) -> dict[str, R
         return found
 
     return connection.reading(work)
-
-
-def _no_lists() -> Row:
-    return {"maps": [], "families": [], "analogues": []}
 
 
 def read_edges(

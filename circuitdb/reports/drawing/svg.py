@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from circuitdb.errors import InputError
-from circuitdb.reports.files import whole_file
+from circuitdb.files import whole_file
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 Attribute = str | float | None

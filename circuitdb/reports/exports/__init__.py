@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitdb.errors import InputError
+from circuitdb.files import whole_file, whole_folder
 from circuitdb.reports.exports.csv_form import csv_form
 from circuitdb.reports.exports.cypher import cypher_form
 from circuitdb.reports.exports.dot import dot_form
@@ -21,7 +22,6 @@ from circuitdb.reports.exports.neuronpedia import neuronpedia_form
 from circuitdb.reports.exports.npz import write_npz
 from circuitdb.reports.exports.parquet import write_models, write_subgraph
 from circuitdb.reports.exports.subgraph import Subgraph, subgraph_of
-from circuitdb.reports.files import whole_file, whole_folder
 from circuitdb.transfer import canonical
 
 if TYPE_CHECKING:

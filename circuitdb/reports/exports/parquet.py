@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from circuitdb.backends.base import Analogues, ModelGraph
 from circuitdb.backends.columns import ARROW_TYPES
+from circuitdb.files import MARK
 from circuitdb.graph import Record, properties
 from circuitdb.reports.exchange.rows import VERSION
 from circuitdb.reports.exports.subgraph import Row, Subgraph, json_text
-from circuitdb.reports.files import MARK
 
 _ROWS_AT_ONCE = 131_072
 _TEXT = pa.string()

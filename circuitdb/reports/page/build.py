@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuitdb import __version__
 from circuitdb.circuits import to_json
+from circuitdb.files import whole_file
 from circuitdb.graph import split_key
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import from_json
@@ -21,7 +22,6 @@ from circuitdb.reports import words
 from circuitdb.reports.drawing import draw_kernel_matrix, draw_null
 from circuitdb.reports.drawing.pattern import pattern_scene
 from circuitdb.reports.drawing.render import render
-from circuitdb.reports.files import whole_file
 from circuitdb.reports.page import content
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _family_matrices(key: str, reader: Reader) -> list[Any]:
             continue
         sources = [row["unit"] for row in before.families[0]["members"]]
         poses = {row["unit"]: row["pose"] for one in (family, before.families[0]) for row in one["members"]}
-        edges = [edge for member in members for edge in reader.unit(member).inputs()]
+        edges = [edge for own in reader.edges_of(members, "in").values() for edge in own]
         title = f"Weights between two families of {family['group']}"
         drawings.append(Markup(draw_kernel_matrix(sources, members, edges, title=title, captions=poses).svg))
     return drawings

@@ -194,7 +194,7 @@ def _side_by_side(database: Database, found: Universality, circuits: Mapping[str
 def _copy(database: Database, circuit: Circuit, model: str, units: Mapping[str, str]) -> Circuit:
     """A circuit's counterpart in another model, with the edges that stand for its own."""
     counterpart = {str(circuit.units[name]): unit for name, unit in units.items()}
-    inputs = {key: database.unit(key).inputs() for key in dict.fromkeys(units.values())}
+    inputs = database.edges_of(list(units.values()), "in")
     edges = [
         edge
         for one in circuit.edges
