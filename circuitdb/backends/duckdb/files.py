@@ -11,25 +11,19 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
+from circuitdb.backends.duckdb.engine import CONFIG, CONFIG_OF_READERS, attached, opened
 from circuitdb.backends.duckdb.schema import create_statements
 from circuitdb.errors import CircuitdbError, InputError, StoreBusyError
 from circuitdb.graph import SCHEMA_VERSION
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
-"""Nothing is fetched or loaded behind the user's back."""
-
-_ORDER_OF_JOINS = {"disabled_optimizers": "join_order"}
-"""Joins are made in the order in which they are written: `joins.py` sees the circles of a pattern, DuckDB does not."""
+T = TypeVar("T")
 
 
 @contextmanager
@@ -46,18 +40,15 @@ def reading(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnecti
         If the file cannot be read.
     """
     require(path)
-    with _sentences(path):
-        connection = _connect(path, wait_seconds, read_only=True, config=_CONFIG | _ORDER_OF_JOINS)
-        try:
-            _check_version(connection, path)
-            yield connection
-        finally:
-            connection.close()
+    with _sentences(path), ExitStack() as stack:
+        connection = _patiently(wait_seconds, lambda: stack.enter_context(attached(path)))
+        _check_version(connection, path)
+        yield connection
 
 
 def in_memory() -> duckdb.DuckDBPyConnection:
     """A connection to an empty database in memory, of one thread, that reads as `reading` does."""
-    connection = _opened(":memory:", config=_CONFIG | _ORDER_OF_JOINS | {"threads": 1})
+    connection = opened(":memory:", config=CONFIG_OF_READERS | {"threads": 1})
     for statement in create_statements():
         fetch(connection, statement)
     return connection
@@ -77,7 +68,7 @@ def writing(path: Path, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnecti
             _create(path)
         # Connections of one process to one file share it if they are configured alike; a writer shares with nobody.
         alone = {"custom_user_agent": f"circuitdb/{uuid.uuid4()}"}
-        connection = _connect(path, wait_seconds, read_only=False, config=_CONFIG | alone)
+        connection = _patiently(wait_seconds, lambda: opened(str(path), config=CONFIG | alone))
         try:
             _check_version(connection, path)
             connection.begin()
@@ -116,7 +107,7 @@ def _create(path: Path) -> None:
     """Make an empty database under another name and give it its own in one step, so that no half of it is ever seen."""
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with duckdb.connect(str(unfinished), config=_CONFIG) as connection:
+        with duckdb.connect(str(unfinished), config=CONFIG) as connection:
             connection.begin()
             for statement in create_statements():
                 fetch(connection, statement)
@@ -141,27 +132,18 @@ def _move(unfinished: Path, path: Path) -> None:
         unfinished.rename(path)
 
 
-def _connect(path: Path, wait_seconds: float, **options: Any) -> duckdb.DuckDBPyConnection:
+def _patiently(wait_seconds: float, connect: Callable[[], T]) -> T:
     """Connect, waiting while another holds the file."""
     deadline = time.monotonic() + wait_seconds
     pause = 0.01
     while True:
         try:
-            return _opened(str(path), **options)
+            return connect()
         except duckdb.Error as error:
             if not _is_busy(error) or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, 0.25)
-
-
-def _opened(database: str, **options: Any) -> duckdb.DuckDBPyConnection:
-    """A connection that shows no bar of progress: the standard output is the caller's."""
-    connection = duckdb.connect(database, **options)
-    # In a notebook without ipywidgets there is no bar, and the setting cannot be changed.
-    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
-        connection.execute("SET enable_progress_bar = false")
-    return connection
 
 
 def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
