@@ -222,6 +222,7 @@ class Database:
         model: str | Sequence[str] | None = None,
         limit: int | None = None,
         seconds: float | None = DEFAULT_SECONDS,
+        memory_mb: int | None = None,
         **parameters: Any,
     ) -> Circuits:
         """Search for circuits.
@@ -236,6 +237,9 @@ class Database:
             How many circuits to bring at most; otherwise what the text says, or 1000.
         seconds
             How long to search at most; None for as long as it takes.
+        memory_mb
+            How many megabytes the search in a file may take; None for four fifths of the machine's. A server has its
+            own bound.
         parameters
             Values for the motif's parameters.
 
@@ -243,11 +247,13 @@ class Database:
         ------
         InputError
             If the query has a mistake; the message points at it.
+        CircuitdbError
+            If the memory does not suffice.
         """
         with self._store.session():
             models = self.models()
             text, compiled = self._compile(query, model, parameters, models)
-            limits = Limits(rows=rows_asked(compiled, limit), seconds=seconds_asked(seconds))
+            limits = Limits(rows_asked(compiled, limit), seconds_asked(seconds), memory_mb)
             found = self._store.find(replace(compiled, limit=None), limits)
             remarks = remarks_on(compiled, {row["name"]: row["keep"] for row in models})
             if not found.matches:
@@ -287,12 +293,13 @@ class Database:
         *,
         model: str | Sequence[str] | None = None,
         seconds: float | None = None,
+        memory_mb: int | None = None,
         **parameters: Any,
     ) -> int:
         """How many circuits there are in all, whatever limit the text sets. Arguments as for `find`."""
         with self._store.session():
             _, compiled = self._compile(query, model, parameters, self.models())
-            return self._store.count(compiled, Limits(rows=None, seconds=seconds_asked(seconds)))
+            return self._store.count(compiled, Limits(None, seconds_asked(seconds), memory_mb))
 
     def remarks(
         self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any

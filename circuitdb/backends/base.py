@@ -129,7 +129,10 @@ class Analogues:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on one search. `rows` and `seconds` of None are unbounded; `memory_mb` holds for the embedded store."""
+    """Bounds on one search. `rows` and `seconds` of None are unbounded.
+
+    `memory_mb`: megabytes for the embedded store, None for most of the machine's; a server has its own bound.
+    """
 
     rows: int | None = 1000
     seconds: float | None = 60.0

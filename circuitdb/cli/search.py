@@ -36,6 +36,12 @@ SecondsOption = Annotated[float, typer.Option("--seconds", min=0.001, help="How 
 CountSecondsOption = Annotated[
     float | None, typer.Option("--seconds", min=0.001, help="How long to count at most.", show_default="no limit")
 ]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--memory", min=1, metavar="MB", help="How much memory to take in a file at most.", show_default="4/5 of all"
+    ),
+]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -65,6 +71,7 @@ def find(
     param: ParameterOption = None,
     limit: LimitOption = None,
     seconds: SecondsOption = 60.0,
+    memory: MemoryOption = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -75,7 +82,7 @@ def find(
 
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("searching", quiet):
-        circuits = database.find(query, model=model, limit=limit, seconds=seconds, **parameters)
+        circuits = database.find(query, model=model, limit=limit, seconds=seconds, memory_mb=memory, **parameters)
     match format:
         case Format.JSON:
             output.write_json(circuits.to_dict())
@@ -142,6 +149,7 @@ def count(
     model: ModelOption = None,
     param: ParameterOption = None,
     seconds: CountSecondsOption = None,
+    memory: MemoryOption = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -152,7 +160,7 @@ def count(
 
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("counting", quiet):
-        number = database.count(query, model=model, seconds=seconds, **parameters)
+        number = database.count(query, model=model, seconds=seconds, memory_mb=memory, **parameters)
         remarks = database.remarks(query, model=model, **parameters)
     match format:
         case Format.JSON:

@@ -107,8 +107,9 @@ def export(
             from circuitdb.reports.exports import OF_CIRCUITS, ending, export_circuits
 
             ending(out, OF_CIRCUITS)
+            parameters: dict[str, Any] = read_parameters(param or [])
             with output.patience("searching", quiet):
-                found = database.find(query, model=model, limit=limit, seconds=seconds, **read_parameters(param or []))
+                found = database.find(query, model=model, limit=limit, seconds=seconds, **parameters)
             export_circuits(found, out)
             if not quiet:
                 of_all = f" of {'more' if found.total is None else format(found.total, ',')}" * found.truncated

@@ -14,7 +14,11 @@ from graphs import random_graph
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import StoreBusyError
 
-WRITE = "import sys, duckdb\nwith duckdb.connect(sys.argv[1]) as connection: connection.execute('CREATE TABLE other (a INTEGER)')"
+WRITE = """
+import sys, duckdb
+with duckdb.connect(sys.argv[1]) as connection:
+    connection.execute("CREATE TABLE other (a INTEGER)")
+"""
 
 
 @pytest.fixture

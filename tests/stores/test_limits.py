@@ -65,6 +65,15 @@ def test_whatever_a_search_is_at_when_its_time_is_up_it_says_so(store: DuckDBSto
         assert found.truncated == (found.stopped_by == "seconds")
 
 
+def test_a_search_takes_no_more_memory_than_it_may_and_the_next_one_has_all_again(tmp_path: Path) -> None:
+    store = written(tmp_path, 40)
+    query = compile_query("find { a -> b; c -> b; d -> b }")
+    whole = store.count(query, Limits(rows=None, seconds=None))
+    with pytest.raises(CircuitdbError, match="more memory than it may take; set a threshold"):
+        store.find(query, Limits(rows=None, seconds=None, memory_mb=2))
+    assert len(store.find(query, Limits(rows=None, seconds=None)).matches) == whole
+
+
 class StartingLate:
     """A connection on which Ctrl-C comes shortly before a statement starts."""
 

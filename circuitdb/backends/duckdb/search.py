@@ -63,10 +63,9 @@ class Compiled:
 def find(store: Readable, query: p.Query, limits: Limits) -> Found:
     """One page of circuits, in the query's order."""
     started = time.perf_counter()
-    with store.reading() as connection:
+    with store.reading() as connection, _in_memory(connection, limits.memory_mb):
         models = _models(connection, query)
         page = page_sql(query, models, limits.rows)
-        _limit_memory(connection, limits)
         with _bounded(connection, limits.seconds) as stopped:
             table = _fetch_by(fetch_table, connection, models, page)
             truncated = limits.rows is not None and table.num_rows > limits.rows
@@ -88,11 +87,10 @@ def count(store: Readable, query: p.Query, limits: Limits) -> int:
     Raises
     ------
     CircuitdbError
-        If the time ran out.
+        If the time ran out, or the memory.
     """
-    with store.reading() as connection:
+    with store.reading() as connection, _in_memory(connection, limits.memory_mb):
         models = _models(connection, query)
-        _limit_memory(connection, limits)
         total: int | None = None
         with _bounded(connection, limits.seconds) as stopped:
             total = _counted(connection, models, query, stopped)
@@ -343,9 +341,17 @@ def _unit_keys(connection: duckdb.DuckDBPyConnection, ids: pa.Array) -> dict[int
     return dict(fetch_all(connection, sql, {"ids": ids.to_pylist()}))
 
 
-def _limit_memory(connection: duckdb.DuckDBPyConnection, limits: Limits) -> None:
-    if limits.memory_mb is not None:
-        connection.execute(f"SET memory_limit = '{int(limits.memory_mb)}MB'")
+@contextmanager
+def _in_memory(connection: duckdb.DuckDBPyConnection, megabytes: int | None) -> Iterator[None]:
+    """Let the DuckDB of the connection take so much memory meanwhile; what needs more goes to disk, if it can."""
+    if megabytes is None:
+        yield
+        return
+    connection.execute(f"SET memory_limit = '{int(megabytes)}MB'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET memory_limit")
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, models: Models, compiled: Compiled) -> list[tuple[Any, ...]]:
@@ -374,7 +380,8 @@ def _fetch_by(
         return fetch(connection, compiled.sql, compiled.parameters)
     except duckdb.OutOfMemoryException:
         raise CircuitdbError(
-            "the search needs more memory than it may take; set a threshold, as `every edge where share > 0.01`"
+            "the search needs more memory than it may take; set a threshold, as `every edge where share > 0.01`, "
+            "or allow more"
         ) from None
 
 

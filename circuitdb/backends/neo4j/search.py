@@ -20,7 +20,7 @@ from circuitdb.backends.neo4j.emitter import Frame
 from circuitdb.backends.neo4j.expressions import Parameters
 from circuitdb.backends.neo4j.interrupting import reading
 from circuitdb.backends.neo4j.schema import registered
-from circuitdb.errors import CircuitdbError
+from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import EdgeKind, Record
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import KernelColumns, NeededAgreement, agreement_of_edges
@@ -52,6 +52,7 @@ class Compiled:
 def find(store: Neo4jStore, query: p.Query, limits: Limits) -> Found:
     """One page of circuits, in the query's order; no total where there are more: counting is as much work again."""
     started = time.perf_counter()
+    _refuse_memory(limits)
     page = page_cypher(query, limits.rows)
 
     def circuits(transaction: neo4j.ManagedTransaction, rows: list[neo4j.Record]) -> tuple[list[Match], bool]:
@@ -73,10 +74,18 @@ def count(store: Neo4jStore, query: p.Query, limits: Limits) -> int:
     CircuitdbError
         If the time ran out.
     """
+    _refuse_memory(limits)
     number = _read(store, query, count_cypher(query), limits.seconds, lambda _, rows: int(rows[0]["circuits"]))
     if number is None:
         raise CircuitdbError(f"counting took longer than {limits.seconds:g} s; set a threshold, or allow more seconds")
     return number
+
+
+def _refuse_memory(limits: Limits) -> None:
+    if limits.memory_mb is not None:
+        raise InputError(
+            "a server bounds the memory of a search itself, by dbms.memory.transaction.max; leave it out here"
+        )
 
 
 def explain(store: Neo4jStore, query: p.Query) -> Explanation:
