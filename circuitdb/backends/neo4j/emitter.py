@@ -285,8 +285,23 @@ class Frame(Expressions):
                 self.where.append(c.Operation("=", (model, c.Property(anchor, "model"))))
             else:
                 anchor = self.unit(unit.name)
-                if self.searched is not None:
-                    inside.append(among(model, [self.parameters.bind(name) for name in self.searched]))
+                self._keep_to_searched(unit)
+                for end in self._ends():
+                    if end != unit and group.get(end.name) == part:
+                        self._keep_to_searched(end)
+
+    def _keep_to_searched(self, unit: p.Unit) -> None:
+        if self.searched is not None:
+            model = c.Property(self.unit(unit.name), "model")
+            named = among(model, [self.parameters.bind(name) for name in self.searched])
+            self._inside[self._units[unit.name]].append(named)
+
+    def _ends(self) -> list[p.Unit]:
+        """Units that edges of the body only lead to: the model said there too, the server can start at both ends and
+        meet in the middle without looking at other models.
+        """
+        sources, targets = ({getattr(edge, end) for edge in self.body.edges} for end in ("source", "target"))
+        return [unit for unit in self.body.units if unit.name in targets - sources and unit.model is None]
 
     def _anchor(self) -> c.Variable | None:
         """A unit in the model searched, from a frame around this one."""

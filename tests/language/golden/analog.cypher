@@ -1,4 +1,4 @@
-MATCH (a:Unit WHERE a.model = $p3)-[e:EXCITES]->(b:Unit)-[analog_2:ANALOGOUS_TO WHERE analog_2.rank <= $p2]->(analog_b_alexnet:Unit)<-[e_2:EXCITES]-(c:Unit WHERE c.model = $p4)<-[analog:ANALOGOUS_TO WHERE analog.rank <= $p1 AND analog.rank <= $p5 AND analog.score > $p6]-(a)
+MATCH (a:Unit WHERE a.model = $p3)-[e:EXCITES]->(b:Unit WHERE b.model = $p3)-[analog_2:ANALOGOUS_TO WHERE analog_2.rank <= $p2]->(analog_b_alexnet:Unit)<-[e_2:EXCITES]-(c:Unit WHERE c.model = $p4)<-[analog:ANALOGOUS_TO WHERE analog.rank <= $p1 AND analog.rank <= $p5 AND analog.score > $p6]-(a)
 WHERE a <> c
   AND a <> analog_b_alexnet
   AND b <> c

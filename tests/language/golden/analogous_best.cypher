@@ -1,4 +1,4 @@
-MATCH (a:Unit WHERE a.model = $p2)-[e:EXCITES|INHIBITS]->(b:Unit)-[analog_2:ANALOGOUS_TO WHERE analog_2.rank <= $p1]->(analog_b_inceptionv1:Unit)<-[e_2:EXCITES|INHIBITS]-(analog_a_inceptionv1:Unit WHERE analog_a_inceptionv1.model = $p3)<-[analog:ANALOGOUS_TO WHERE analog.rank <= $p1]-(a)
+MATCH (a:Unit WHERE a.model = $p2)-[e:EXCITES|INHIBITS]->(b:Unit WHERE b.model = $p2)-[analog_2:ANALOGOUS_TO WHERE analog_2.rank <= $p1]->(analog_b_inceptionv1:Unit)<-[e_2:EXCITES|INHIBITS]-(analog_a_inceptionv1:Unit WHERE analog_a_inceptionv1.model = $p3)<-[analog:ANALOGOUS_TO WHERE analog.rank <= $p1]-(a)
 WHERE a <> analog_a_inceptionv1
   AND a <> analog_b_inceptionv1
   AND b <> analog_a_inceptionv1

@@ -1,4 +1,4 @@
-MATCH (a:Unit WHERE a.model IN [$p1, $p2])-[e:EXCITES WHERE e.share > $p3]->(b:Unit)-[e_2:INHIBITS WHERE e_2.share > $p3]->(c:Unit)-[e_3:EXCITES|INHIBITS WHERE e_3.share > $p3]->(d:Unit)
+MATCH (a:Unit WHERE a.model IN [$p1, $p2])-[e:EXCITES WHERE e.share > $p3]->(b:Unit)-[e_2:INHIBITS WHERE e_2.share > $p3]->(c:Unit)-[e_3:EXCITES|INHIBITS WHERE e_3.share > $p3]->(d:Unit WHERE d.model IN [$p1, $p2])
 WITH a, b, c, d, e, e_2, e_3, reduce(best = e.share, value IN [e_2.share, e_3.share] | CASE WHEN value < best THEN value ELSE best END) AS score
 ORDER BY score DESC, a.model, a.position, b.position, c.position, d.position
 LIMIT $p4

@@ -1,4 +1,4 @@
-MATCH (a:Unit WHERE a.model = $p2)-[e:EXCITES|INHIBITS]->(b:Unit)-[analog_2:ANALOGOUS_TO WHERE analog_2.rank <= $p1]->(T_b_other:Unit)<-[f:EXCITES|INHIBITS]-(T_a_other:Unit WHERE T_a_other.model = $p3)<-[analog:ANALOGOUS_TO WHERE analog.rank <= $p1]-(a)
+MATCH (a:Unit WHERE a.model = $p2)-[e:EXCITES|INHIBITS]->(b:Unit WHERE b.model = $p2)-[analog_2:ANALOGOUS_TO WHERE analog_2.rank <= $p1]->(T_b_other:Unit)<-[f:EXCITES|INHIBITS]-(T_a_other:Unit WHERE T_a_other.model = $p3)<-[analog:ANALOGOUS_TO WHERE analog.rank <= $p1]-(a)
 WHERE a <> T_a_other
   AND a <> T_b_other
   AND b <> T_a_other
