@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import circuitdb
+from circuitdb.backends.base import Store
 from circuitdb.language.diagnostics import Source
 from circuitdb.language.parser import parse
 from tests.agree import DUCKDB, Tally, compare, document_of, planted, run, smallest
@@ -48,10 +49,21 @@ ONCE_ANSWERED_WRONG = [
     "find { at least 1 x { a -> x }  at least 1 y { b -> y where top > 0 }  {a, b} -> c  every edge where top > 0 }",
     "find { unit a  for g in flip at least 1 { g(a) -> b }  {b, c} -> d  every edge where b.index < c.index }",
     "find { flip(a) where self_score < 0.3 }",
+    "find { flip(a) where mutual }",
     "find { {b, c} -> d  at most 1 e { d -> e  unit b } }",
     "find { {b, c} -> d  at most 1 e { d -> e where b != c or c.mean > b.mean } }",
 ]
 """Names that blocks share, `every edge` lines that cover blocks, and a condition on one of two rows that look alike."""
+
+
+def agreed_circuits(document: Document, graphs: Graphs, store: Store, text: str) -> int:
+    """How many circuits the store and the oracle both give."""
+    pair = compare(document, graphs, store, text)
+    if pair is None:
+        return 0
+    assert pair.refused is None
+    assert pair.fault is None, f"{text}: {pair.fault}"
+    return pair.circuits
 
 
 @pytest.mark.parametrize("text", ONCE_ANSWERED_WRONG)
@@ -60,11 +72,16 @@ def test_what_was_answered_wrong_once_agrees(text: str) -> None:
     for number in range(4):
         document, graphs, _ = document_of("blocks", number)
         with planted(document, DUCKDB) as store:
-            pair = compare(document, graphs, store, text)
-        if pair is not None:
-            assert pair.refused is None
-            assert pair.fault is None
-            circuits += pair.circuits
+            circuits += agreed_circuits(document, graphs, store, text)
+    assert circuits
+
+
+def test_neo4j_agrees_on_what_was_answered_wrong_once(neo4j_address: str) -> None:
+    circuits = 0
+    for number in range(2):
+        document, graphs, _ = document_of("blocks", number)
+        with planted(document, neo4j_address) as store:
+            circuits += sum(agreed_circuits(document, graphs, store, text) for text in ONCE_ANSWERED_WRONG)
     assert circuits
 
 

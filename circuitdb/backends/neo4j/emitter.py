@@ -96,7 +96,8 @@ class Frame(Expressions):
             self.where.append(c.Operation("<>", (self.unit(first), self.unit(second))))
         said = {condition for body in self.bodies_around() for condition in body.conditions}
         for condition in self.body.conditions:
-            if condition not in said:
+            # A name of this body hides that of a body around, so that equal words say something else.
+            if condition not in said or not names_in(condition).isdisjoint((*self._units, *self._relationships)):
                 self._add_condition(condition)
         for absent in self.body.absent:
             self.where.append(c.Prefix("NOT", self.fulfilled(absent)))
