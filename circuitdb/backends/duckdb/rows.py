@@ -143,6 +143,20 @@ def insert_analogues(
     connection.unregister("incoming")
 
 
+def moved_analogues(analogues: Analogues, model: str, before: pa.ChunkedArray, after: pa.ChunkedArray) -> pa.Table:
+    """The analogues from or to a model whose units had the keys `before` and have those `after`, by the new rows.
+
+    Those of units that are gone are left out.
+    """
+    row = pc.index_in(before, value_set=after.combine_chunks())
+    table = analogues.rows
+    for end, name in (("source", analogues.source), ("target", analogues.target)):
+        if name == model:
+            moved = row.take(table[end].combine_chunks())
+            table = table.set_column(table.column_names.index(end), end, moved).filter(pc.is_valid(moved))
+    return table
+
+
 def read_analogues(connection: duckdb.DuckDBPyConnection) -> list[Analogues]:
     """All analogues, by pair of models, in order of the models' names."""
     names = dict(fetch(connection, "SELECT id, name FROM model"))
