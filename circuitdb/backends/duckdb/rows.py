@@ -32,6 +32,9 @@ UNIT_NUMBERS: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that hold numbers of units."""
 
+DENSE = ("dense", "dense_kernel")
+"""Tables of matrices, whose rows name layers and no units."""
+
 FAMILY_NUMBERS: Mapping[str, tuple[str, ...]] = {"family": ("id",), "member": ("family_id",)}
 """Columns that hold numbers of families."""
 

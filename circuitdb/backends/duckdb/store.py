@@ -7,8 +7,9 @@ that other processes can read beside a notebook and an ingest can write beside b
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,9 +118,11 @@ class DuckDBStore:
             if after.name != model:
                 raise InputError(f"a change of {model!r} makes {after.name!r} of it")
             analogues = [pairs for pairs in rows.read_analogues(connection) if model in (pairs.source, pairs.target)]
-            tables = rows.rows_of(after)
-            _delete_rows(connection, model_id)
-            _insert_rows(connection, tables)
+            alike = all(after.dense.get(layers) is dense for layers, dense in before.dense.items())
+            alike &= len(after.dense) == len(before.dense)
+            tables = rows.rows_of(replace_fields(after, dense={}) if alike else after)
+            _delete_rows(connection, model_id, rows.DENSE if alike else ())
+            _insert_rows(connection, tables, model_id=model_id)
             for pairs in analogues:
                 ids = [self._known_model(connection, name) for name in (pairs.source, pairs.target)]
                 (first_source, _), (first_target, _) = (rows.unit_numbers(connection, i) for i in ids)
@@ -440,17 +443,24 @@ def _next_id(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def _insert_rows(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], progress: Progress | None = None
+    connection: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, pa.Table],
+    progress: Progress | None = None,
+    model_id: int | None = None,
 ) -> None:
-    """Insert the rows of a model under new numbers."""
-    model_id, first_unit, first_family = (_next_id(connection, name) for name in ("model", "unit", "family"))
+    """Insert the rows of a model, units and families under new numbers, and the model too unless its own is given."""
+    first_unit, first_family = (_next_id(connection, name) for name in ("unit", "family"))
+    if model_id is None:
+        model_id = _next_id(connection, "model")
     for done, (name, table) in enumerate(tables.items()):
         if progress is not None:
             progress("writing", done, len(tables))
         rows.insert(connection, name, table, model_id, first_unit, first_family)
 
 
-def _delete_rows(connection: duckdb.DuckDBPyConnection, model_id: int) -> None:
+def _delete_rows(connection: duckdb.DuckDBPyConnection, model_id: int, but: Collection[str] = ()) -> None:
     for table, columns in MODEL_COLUMNS.items():
+        if table in but:
+            continue
         condition = " OR ".join(f"{quoted(column)} = $model" for column in columns)
         files.fetch(connection, f"DELETE FROM {quoted(table)} WHERE {condition}", {"model": model_id})
