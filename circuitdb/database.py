@@ -19,7 +19,7 @@ from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row
 from circuitdb.backends.duckdb.emitter import Models
 from circuitdb.backends.duckdb.search import page_sql
 from circuitdb.backends.neo4j.search import page_cypher
-from circuitdb.backends.validation import checked
+from circuitdb.backends.validation import check_text, checked
 from circuitdb.circuits import Asked, Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import UnitKind, unit_key
@@ -270,6 +270,8 @@ class Database:
         made = unit_length(coefficients, row["width"], f"{model}/{name}")
         if labels is not None and len(labels) != len(made):
             raise InputError(f"{len(labels)} labels for {len(made)} directions")
+        for text in (*(labels or ()), source):
+            check_text(text or "", "a label or its source")
         new: list[str] = []
 
         def change(graph: ModelGraph) -> ModelGraph:
