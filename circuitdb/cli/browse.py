@@ -185,8 +185,8 @@ def _print_unit(console: Console, unit: Unit) -> None:
     from rich.text import Text
 
     from circuitdb.circuits import short_name
-    from circuitdb.cli.direction import strongest_coefficients
     from circuitdb.cli.output import plain
+    from circuitdb.reports.words import strongest_coefficients
 
     console.print(Text(unit.key, style="bold"))
     hidden = ("key", "model", "layer", "index", "label")

@@ -21,8 +21,8 @@ LayerArgument = Annotated[
 ]
 SourceOption = Annotated[str | None, typer.Option("--source", help="Who or what says so.")]
 
-STRONGEST = 6
-"""How many coefficients of a direction are shown to people."""
+_MOST_TOLD = 6
+"""How many new directions are told of in words."""
 
 _COLUMNS = ("unit", "coefficients", "mean", "sd", "labels")
 
@@ -140,13 +140,6 @@ def rm(
             output.remark(f"deleted {key}")
 
 
-def strongest_coefficients(coefficients: Sequence[float], at_most: int = STRONGEST) -> str:
-    """The strongest coefficients in words, as `+0.8 of 447, -0.6 of 12`, and how many more there are."""
-    order = sorted((i for i, value in enumerate(coefficients) if value), key=lambda i: (-abs(coefficients[i]), i))
-    shown = ", ".join(f"{coefficients[i]:+.3g} of {i}" for i in order[:at_most])
-    return shown + (f" and {len(order) - at_most:,} more" if len(order) > at_most else "")
-
-
 def _parsed(pairs: Sequence[str], width: int, layer: str) -> npt.NDArray[np.float64]:
     """One direction [1, neuron] from texts NEURON=COEFFICIENT."""
     import numpy as np
@@ -190,6 +183,8 @@ def _read_array(file: Path) -> npt.NDArray[Any]:
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """A direction as people read it."""
+    from circuitdb.reports.words import strongest_coefficients
+
     return {
         "unit": row["key"],
         "coefficients": strongest_coefficients(row["coefficients"] or ()),
@@ -215,7 +210,7 @@ def _tell(rows: Sequence[Mapping[str, Any]], format: Format, quiet: bool, headin
                 _COLUMNS, [{**row, "labels": _shown(own)["labels"]} for row, own in zip(whole, rows, strict=True)]
             )
         case Format.TABLE if not quiet:
-            for row in map(_shown, rows[:STRONGEST]):
+            for row in map(_shown, rows[:_MOST_TOLD]):
                 output.remark(f"{row['unit']} takes {row['coefficients']}")
-            if len(rows) > STRONGEST:
-                output.remark(f"and {len(rows) - STRONGEST:,} more, up to {rows[-1]['key']}")
+            if len(rows) > _MOST_TOLD:
+                output.remark(f"and {len(rows) - _MOST_TOLD:,} more, up to {rows[-1]['key']}")

@@ -305,6 +305,7 @@ def test_statistics_reports_and_joins_take_models_with_directions(
         done = command(*arguments, db=address)
         assert done.code == 0, (arguments, done.err)
     assert "a mixture" in (tmp_path / "circuits.html").read_text()
+    assert '"takes":' in (tmp_path / "unit.html").read_text()
     arrays = np.load(tmp_path / "found.npz", allow_pickle=False)
     assert arrays["unit_coefficients"].tolist().count("[]") == len(arrays["unit_key"]) - 1
 
