@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -170,8 +170,24 @@ def unit_length(coefficients: Reals) -> Reals:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_direction_of_one_neuron_has_exactly_the_neurons_edges_both_ways(layer: str, keep: str) -> None:
     graph = model(keep)
+    assert_one_neurons_edges(graph, layer, (0, 4, width_of(graph, layer) - 1))
+
+
+def test_groups_and_a_global_pool_change_nothing_about_that() -> None:
+    torch.manual_seed(1)
+    groups = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3, stride=2, groups=3), nn.ReLU())
+    classifier = nn.Sequential(groups, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
+    made = expanded(classifier, "top2")
+    graph = checked(ModelGraph({"name": "m", "keep": "top2"}, made.layers, made.units, made.edges, dense=made.dense))
+    assert graph.layers.num_rows == 3
+    for layer in graph.layers["name"].to_pylist():
+        assert_one_neurons_edges(graph, layer, (1, 3))
+
+
+def assert_one_neurons_edges(graph: ModelGraph, layer: str, neurons: Sequence[int]) -> None:
+    """Fail unless a direction of each of the neurons alone has the neuron's edges."""
     width = width_of(graph, layer)
-    for neuron in (0, 4, width - 1):
+    for neuron in neurons:
         made = added(graph, layer, one_hot(width, neuron, 3.0))
         keys = f"m/{layer}:{neuron}", f"m/{layer}:{width}"
         its, own = ({_other(ends, key): row for ends, row in edges_of(made, key).items()} for key in keys)
@@ -185,7 +201,8 @@ def test_a_direction_of_one_neuron_has_exactly_the_neurons_edges_both_ways(layer
                     assert own[ends][name] == value, name
         one, other = (unit_of(made, key) for key in keys)
         for name in ("bias", "in_norm", "energy_kept_in", "energy_kept_out", "branch"):
-            assert other[name] == (pytest.approx(one[name]) if isinstance(one[name], float) else one[name])
+            same = one.get(name)
+            assert other.get(name) == (pytest.approx(same) if isinstance(same, float) else same), name
         assert other["coefficients"] == one_hot(width, neuron).tolist()
 
 

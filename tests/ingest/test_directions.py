@@ -246,7 +246,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two handwritten networks with two directions each, probed on some of the built-in pictures and joined."""
     made = str(tmp_path_factory.mktemp("directions") / "handwritten.duckdb")
     every = load_probes("synthetic", 80)
-    few = ProbeSet(every.name, every.names[::24], every.pictures[::24])
+    few = ProbeSet(every.name, every.names[::30], every.pictures[::30])
     names = ("handwritten", "handwritten_second")
     with circuitdb.open(made) as database:
         for name in names:
@@ -280,13 +280,10 @@ def test_statistics_reports_and_joins_take_models_with_directions(
     with circuitdb.open(address) as database:
         keys = [row["key"] for row in database.directions("handwritten")]
         assert database.units_at(keys)[0].analogues
-        found = database.universality(motif, models=both.split(","), samples=2)
-        assert all(pair.circuits for pair in found.pairs)
-        for a, b in (both.split(","), both.split(",")[::-1]):
-            assert database.edge_agreement(a, b, samples=1) is not None
-            assert database.join(a, b, samples=1).a.units == sum(
-                layer["width"] + len(layer["directions"]) for layer in database.model(a)["layers"]
-            )
+        assert database.edge_agreement(*both.split(","), samples=1)
+        [signatures] = read_signatures(open_store(address), ["handwritten"])
+        layers = database.model("handwritten")["layers"]
+        assert signatures.units == sum(layer["width"] + len(layer["directions"]) for layer in layers)
         keys_joined = set(database.correspondences(both.split(",")).nodes)
         assert set(keys) <= keys_joined
     for arguments in (
@@ -298,7 +295,7 @@ def test_statistics_reports_and_joins_take_models_with_directions(
         ("report", motif, "--models", both, "--samples", "1", "--limit", "2", "-o", str(tmp_path / "both.html")),
         *(
             ("export", mixed, "--model", "handwritten", "-o", str(tmp_path / f"found.{form}"))
-            for form in ("json", "csv", "npz", "parquet", "graphml", "gexf", "dot", "cypher", "neuronpedia.json")
+            for form in ("npz", "parquet", "graphml", "cypher")
         ),
         ("export", "--graph", "handwritten", "-o", str(tmp_path / "graph.graphml")),
     ):
