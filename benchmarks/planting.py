@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from benchmarks.plans import Plan
 from circuitdb.backends.base import ModelGraph
+from circuitdb.keep import kept_in, kept_out, ranks
 from circuitdb.keep_rule import KeepRule
 from circuitdb.kernels import measure
-from ingest.keep import kept_in, kept_out, ranks
 
 Kernels = npt.NDArray[np.float32]
 """Kernels [target, source, 3, 3] between a layer and the next."""

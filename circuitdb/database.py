@@ -19,10 +19,10 @@ from circuitdb.backends.base import Analogues, Limits, ModelGraph, Progress, Row
 from circuitdb.backends.duckdb.emitter import Models
 from circuitdb.backends.duckdb.search import page_sql
 from circuitdb.backends.neo4j.search import page_cypher
-from circuitdb.backends.validation import checked
+from circuitdb.backends.validation import check_text, checked
 from circuitdb.circuits import Asked, Circuit, Circuits
 from circuitdb.errors import InputError
-from circuitdb.graph import unit_key
+from circuitdb.graph import UnitKind, unit_key
 from circuitdb.language.diagnostics import nearest
 from circuitdb.pattern.keeping import remarks_on
 from circuitdb.pattern.maps import ANALOG
@@ -35,6 +35,7 @@ from circuitdb.units import Unit
 
 if TYPE_CHECKING:
     import networkx as nx
+    import numpy.typing as npt
 
     from circuitdb.reports.drawing import Drawing
     from circuitdb.statistics.significance import NullName, Significance
@@ -99,6 +100,23 @@ class Database:
         if name not in layers:
             raise InputError(f"no layer {name!r} in {model}{nearest(name, layers)}")
         return layers[name]
+
+    def layer_named(self, name: str) -> tuple[str, Row]:
+        """A layer with its model's name, by both, `inceptionv1/mixed4c`, or by the end of its own name, `4c`.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer, or several; these, or the nearest, are named.
+        """
+        match = re.fullmatch(r"(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+)", name)
+        if match is None:
+            raise InputError(f"{name[:200]!r} is no layer; one looks like inceptionv1/mixed4c or 4c")
+        found = self._layers_named(match["model"], match["layer"])
+        if len(found) > 1:
+            shown = ", ".join(f"{model}/{row['name']}" for model, row in found[:8])
+            raise InputError(f"{name!r} may be any of {shown}; write more of the name")
+        return found[0]
 
     def units(self, keys: Sequence[str]) -> list[Row]:
         """The properties of units by their keys, with `labels`, in the order asked; what is not there is left out."""
@@ -203,6 +221,82 @@ class Database:
             If there is no such unit, or it does not have the label.
         """
         self._store.delete_label(key, label)
+
+    def directions(self, model: str) -> list[Row]:
+        """The directions of a model in order of their keys: their properties, with `labels`.
+
+        Raises
+        ------
+        InputError
+            If there is no such model; the nearest name is told.
+        """
+        layers = self.model(model)["layers"]
+        return self.units([unit_key(model, row["name"], index) for row in layers for index in row["directions"]])
+
+    def add_directions(
+        self,
+        layer: str,
+        coefficients: npt.ArrayLike,
+        labels: Sequence[str | None] | None = None,
+        source: str | None = None,
+    ) -> list[str]:
+        """Add directions to a layer, all or none: units that are linear combinations of its neurons.
+
+        Their edges follow from the model's kernels and its keep rule; see `circuitdb.directions.with_directions`.
+
+        Parameters
+        ----------
+        layer
+            Its model and name, as `inceptionv1/mixed4c`, or the name alone where one layer has it.
+        coefficients
+            [direction, neuron], of any length; they are made of unit length.
+        labels, source
+            A label or None for each direction, and who says so.
+
+        Returns
+        -------
+        The keys of the new units.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer, the coefficients do not fit it, the model was ingested without its kernels, or
+            the store does not hold them.
+        """
+        from circuitdb.directions import unit_length, with_directions
+
+        model, row = self.layer_named(layer)
+        name = row["name"]
+        made = unit_length(coefficients, row["width"], f"{model}/{name}")
+        if labels is not None and len(labels) != len(made):
+            raise InputError(f"{len(labels)} labels for {len(made)} directions")
+        for text in (*(labels or ()), source):
+            check_text(text or "", "a label or its source")
+        new: list[str] = []
+
+        def change(graph: ModelGraph) -> ModelGraph:
+            changed = with_directions(graph, name, coefficients, labels=labels, source=source)
+            there = set(graph.units["key"].to_pylist())
+            new[:] = [key for key in changed.units["key"].to_pylist() if key not in there]
+            return changed
+
+        self._store.rewrite(model, change)
+        return new
+
+    def delete_direction(self, key: str) -> None:
+        """Delete a direction with its edges and all that refers to it.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit, or it is a neuron, or the store cannot change a model.
+        """
+        from circuitdb.directions import without_directions
+
+        unit = self.unit(key)
+        if unit.properties["kind"] != UnitKind.DIRECTION:
+            raise InputError(f"{unit.key} is a {unit.properties['kind']}; only directions can be deleted")
+        self._store.rewrite(unit.properties["model"], lambda graph: without_directions(graph, [unit.key]))
 
     def delete(self, model: str) -> None:
         """Delete a model and all that is its own.

@@ -15,7 +15,7 @@ from typing import Literal
 
 from circuitdb.errors import InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the stored form. A store refuses what a newer version wrote, and an older one that it cannot read."""
 
 
@@ -33,6 +33,13 @@ class Record(StrEnum):
     MAP = "map"
     EXAMPLE = "example"
     ANALOGUE = "analogue"
+
+
+class UnitKind(StrEnum):
+    """What a unit is: a neuron, or a linear combination of the neurons of its layer."""
+
+    NEURON = "neuron"
+    DIRECTION = "direction"
 
 
 class EdgeKind(StrEnum):
@@ -142,7 +149,7 @@ REGISTRY: tuple[Property, ...] = (
         ("depth", "integer", "layers", "place among the feature layers, from 0 at the first; no edge runs against it"),
         ("kind", "text", "", "what the layer's last operation is: input, relu, concat, add, linear, ..."),
         ("module", "text", "", "the network's own path to the layer"),
-        ("width", "integer", "units", "number of units"),
+        ("width", "integer", "units", "number of neurons; directions have the indices from it on"),
         ("stride_px", "real", "input pixels", "distance between neighbouring cells"),
         ("rf_px", "real", "input pixels", "side of the receptive field"),
         ("start_px", "real", "input pixels", "centre of the first cell's receptive field; the first pixel's is 0"),
@@ -165,8 +172,10 @@ REGISTRY: tuple[Property, ...] = (
         ("mean", "real", "activation", "mean response over the probes"),
         ("sd", "real", "activation", "standard deviation of the response over the probes"),
         ("sparsity", "real", "0..1", "part of the probe positions where the response is 0 or less"),
+        ("coefficients", "reals", "", "of a direction: what it takes of each neuron [width], of unit length"),
         ("label", "text", "", "annotation; a unit may have several, each with its source"),
         required=("key", "model", "layer", "depth", "index", "kind"),
+        hidden=("coefficients",),
     ),
     *_of(
         Record.LABEL,

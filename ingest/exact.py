@@ -19,7 +19,7 @@ from circuitdb.universality.signatures import Reader, Signatures, layers_of
 from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import load_probes
 from ingest.probing import input_side, known_preprocessing, steps_of
-from ingest.reprobing import source_of
+from ingest.reprobing import directions_of, source_of
 from ingest.responses import part_means
 from ingest.signatures import GRID
 
@@ -58,9 +58,15 @@ def reader(probes: str, weights: Sequence[str] = (), progress: Progress | None =
                 )
             preprocessing = known_preprocessing(source)
             named = named_layers(model["options"]["layers"], source)
-            steps = steps_of(source, preprocessing, layer_widths(model["layers"]), named)
-            numbers = FiledNumbers([step.width for step in steps], len(pictures.names))
-            part_means(source.loaded.network, steps, preprocessing, pictures, numbers.take, progress)
+            widths = layer_widths(model["layers"])
+            steps = steps_of(source, preprocessing, widths, named)
+            of_layers = directions_of(store, model)
+            directions = {place: of_layers[layer] for place, layer in enumerate(widths) if layer in of_layers}
+            directions = {place: np.nan_to_num(coefficients) for place, coefficients in directions.items()}
+            numbers = FiledNumbers([layer.width for layer in layers_of(model)], len(pictures.names))
+            part_means(
+                source.loaded.network, steps, preprocessing, pictures, numbers.take, progress, directions=directions
+            )
             numbers.centre()
             found.append(Signatures(name, layers_of(model), numbers, model["probes"]))
         return found

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from circuitdb.backends.base import Dense, KernelBlock, Progress
 from circuitdb.errors import InputError
+from circuitdb.keep import Mask, kept_in, kept_out
 from circuitdb.keep_rule import KeepRule
 from ingest.forms import Form, apply, identity, of_pictures
-from ingest.keep import Mask, kept_in, kept_out
 from ingest.layers import FeatureLayer, ancestors, find_layers
 from ingest.linearise import linearise
 from ingest.segments import Kernels, Segment, dense_sha256, kernel_blocks, kernels_of, segments_into, tensor_bytes

@@ -62,14 +62,17 @@ class Family:
     members: tuple[Member, ...]
 
 
-def layer_map(name: MapName, scores: Floats) -> LayerMap:
+def layer_map(name: MapName, scores: Floats, neurons: int | None = None) -> LayerMap:
     """What each unit becomes, by the scores [unit, unit] of one map.
+
+    neurons: how many of the units are neurons, which stand first; all unless given. A neuron becomes a neuron, whatever
+    directions there are; a direction may become any unit.
 
     A unit becomes itself where no other unit scores more than its self score and 0.1, else the best other unit; the
     row is written where its score is above 0.5. The inverse map takes b to a where a's score with b is the best of all
     with b, by the same rule: that is the correlation over the transformed pictures.
     """
-    target, back = _images(scores), _images(scores.T)
+    target, back = (_images(some, neurons) for some in (scores, scores.T))
     units = np.arange(len(scores))
     score, self_score = scores[units, target], np.diagonal(scores)
     written = np.flatnonzero(score > WRITTEN)
@@ -83,9 +86,11 @@ def layer_map(name: MapName, scores: Floats) -> LayerMap:
     )
 
 
-def _images(scores: Floats) -> Indices:
+def _images(scores: Floats, neurons: int | None) -> Indices:
     others = scores.copy()
     np.fill_diagonal(others, -np.inf)
+    if neurons is not None:
+        others[:neurons, neurons:] = -np.inf
     best = others.argmax(axis=1)
     units = np.arange(len(scores))
     return np.where(others[units, best] > np.diagonal(scores) + CLEARLY_BETTER, best, units)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from circuitdb.backends.base import Progress, Responses
+from circuitdb.backends.base import MEASURED_ON_PROBES, Progress, Responses
 from circuitdb.errors import InputError
 from ingest.examples import example_table
 from ingest.layers import find_layers
@@ -20,7 +20,7 @@ from ingest.linearise import linearise
 from ingest.maps import Family, LayerMap, families, layer_map, pose_text
 from ingest.preprocessing import Preprocessing
 from ingest.probes import ProbeSet
-from ingest.responses import LayerResponses, measure
+from ingest.responses import LayerResponses, Reals, measure
 from ingest.signatures import quantised
 from ingest.sources import Source
 from ingest.steps import Step
@@ -34,6 +34,7 @@ def probe(
     probes: ProbeSet,
     maps: Sequence[str] | None = None,
     *,
+    directions: Mapping[str, Reals] | None = None,
     named: Sequence[str] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -43,9 +44,12 @@ def probe(
     Parameters
     ----------
     layers
-        Name and width of the model's layers in the graph, in order of depth.
+        Name and width (number of neurons) of the model's layers in the graph, in order of depth.
     maps
         Names of the maps to look for; None: flips, quarter turns, contrast and hue, as far as the input allows.
+    directions
+        By layer, the coefficients [direction, neuron] of its directions in the order of their indices, NaN for those of
+        one that the graph does not have; of such a direction nothing is known afterwards.
     named
         Module paths of the feature layers, where the graph was made with layers that the user named.
     device
@@ -65,16 +69,26 @@ def probe(
         if maps is None
         else parse_maps(maps)
     )
-    measured = measure(source.loaded.network, steps, preprocessing, probes, chosen, device=device, progress=progress)
+    of_places = {place: directions[name] for place, name in enumerate(layers) if directions and name in directions}
+    measured = measure(
+        source.loaded.network,
+        steps,
+        preprocessing,
+        probes,
+        chosen,
+        directions={place: np.nan_to_num(coefficients) for place, coefficients in of_places.items()},
+        device=device,
+        progress=progress,
+    )
     found = [
-        [layer_map(m, measured.scores[m][place]) for m in chosen if len(measured.layers[place].mean) > 1]
-        for place in range(len(steps))
+        [layer_map(m, measured.scores[m][place], step.width) for m in chosen if len(measured.layers[place].mean) > 1]
+        for place, step in enumerate(steps)
     ]
     of_layers = {name: list(families(rows)) for name, rows in zip(layers, found, strict=True)}
-    starts = np.cumsum([0, *layers.values()])[:-1].tolist()
+    starts = np.cumsum([0, *(len(layer.mean) for layer in measured.layers)])[:-1].tolist()
     return Responses(
         probes=probes.as_json(),
-        units=_units(measured.layers),
+        units=_units(measured.layers, of_places),
         maps=_maps(found, starts),
         families=_families(of_layers),
         members=_members(list(of_layers.values()), starts),
@@ -134,13 +148,17 @@ def steps_of(
     return [by_name[name] for name in layers]
 
 
-def _units(layers: Sequence[LayerResponses]) -> pa.Table:
-    return pa.table(
-        {
-            name: pa.array(np.concatenate([getattr(layer, name) for layer in layers]), pa.float64())
-            for name in ("mean", "sd", "sparsity")
-        }
-    )
+def _units(layers: Sequence[LayerResponses], directions: Mapping[int, Reals]) -> pa.Table:
+    """What was measured, NaN for directions whose coefficients are."""
+    unknown = [
+        np.concatenate([np.zeros(layer.step.width, np.bool_), np.isnan(directions[place]).any(axis=1)])
+        if place in directions
+        else np.zeros(len(layer.mean), np.bool_)
+        for place, layer in enumerate(layers)
+    ]
+    columns = {name: np.concatenate([getattr(layer, name) for layer in layers]) for name in MEASURED_ON_PROBES}
+    missing = np.concatenate(unknown)
+    return pa.table({name: pa.array(values, pa.float64(), mask=missing) for name, values in columns.items()})
 
 
 def _maps(found: Sequence[Sequence[LayerMap]], starts: Sequence[int]) -> pa.Table:

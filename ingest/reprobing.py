@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from circuitdb.backends import open_store
-from circuitdb.backends.base import Progress, Responses, Row
+from circuitdb.backends.base import Progress, Responses, Row, Store
 from circuitdb.errors import CircuitdbError, InputError
-from circuitdb.graph import RANDOM
+from circuitdb.graph import RANDOM, unit_key
 from circuitdb.language.diagnostics import nearest_names
 from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import SYNTHETIC, load_probes
 from ingest.probing import input_side, probe
+from ingest.responses import Reals
 from ingest.sources import Source, load
 
 
@@ -93,6 +96,7 @@ def probe_models(
                 layer_widths(there[name]["layers"]),
                 pictures,
                 maps,
+                directions=directions_of(store, there[name]),
                 named=named_layers(there[name]["options"]["layers"], source),
                 device=device,
                 progress=progress,
@@ -102,6 +106,20 @@ def probe_models(
         return summaries
     finally:
         store.close()
+
+
+def directions_of(store: Store, model: Row) -> dict[str, Reals]:
+    """By layer of a model, as a store lists it, the coefficients [direction, neuron] of its directions.
+
+    They stand in order of their indices; NaN for one whose coefficients are not known.
+    """
+    found = {}
+    for layer in model["layers"]:
+        if layer["directions"]:
+            rows = store.units([unit_key(model["name"], layer["name"], index) for index in layer["directions"]])
+            unknown = [np.nan] * layer["width"]
+            found[layer["name"]] = np.array([row["coefficients"] or unknown for row in rows], dtype=np.float64)
+    return found
 
 
 def source_of(model: Row, weights: Sequence[str]) -> Source:

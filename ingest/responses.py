@@ -1,8 +1,9 @@
 """What the units of a network do on probes, and how alike each is on plain probes to each other on transformed ones.
 
-In: a network, its feature layers, a probe set and maps. Out: a `Measured`: statistics, strongest positions and sketches
-of every unit, and for each map the scores of all pairs of units of a layer. The network runs over a few pictures at a
-time, once as they are and once under every map, and only these few pictures' responses are in memory at any time.
+In: a network, its feature layers, the directions in them, a probe set and maps. Out: a `Measured`: statistics,
+strongest positions and sketches of every unit, and for each map the scores of all pairs of units of a layer. The
+network runs over a few pictures at a time, once as they are and once under every map, and only these few pictures'
+responses are in memory at any time.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, eq=False)
 class LayerResponses:
-    """What the units of one layer do.
+    """What the units of one layer do, its neurons first and then its directions.
 
     mean, sd, sparsity: [unit], over all positions of all pictures. strongest: [unit, picture], the largest response in
     each picture; cells: [unit, picture], where, counted row by row. sketches: [unit, picture, number], not yet
@@ -83,6 +84,7 @@ def measure(
     probes: ProbeSet,
     maps: Sequence[MapName] = (),
     *,
+    directions: Mapping[int, Reals] | None = None,
     batch: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -94,6 +96,9 @@ def measure(
     layers
         The steps whose units are measured, of the network's trace over two pictures (of one, a flattening hides which
         dimension is the pictures') at the size of `preprocessing`.
+    directions
+        By a layer's place among `layers`, the coefficients [direction, neuron] of its directions. Their responses are
+        the coefficients times the neurons'.
     batch
         Pictures at a time; as many as fit into a bounded memory where it is None. The result does not depend on it,
         but for rounding.
@@ -116,19 +121,22 @@ def measure(
     _check(maps, preprocessing)
     at = _known_device(device)
     fixed = fixed_point(layers, size)
-    sums = [_LayerSums(step, size, len(probes.names), at) for step in layers]
+    along = _Along(layers, directions, at)
+    sums = [
+        _LayerSums(step, units, size, len(probes.names), at) for step, units in zip(layers, along.units, strict=True)
+    ]
     inverse_of = _inverses(maps)
     run = [m for m in maps if m not in inverse_of]
     alignments = {m: [align(step, m.element, fixed, size).to(at) for step in layers] for m in run}
-    scores = {m: [_ScoreSums(step.width, at) for step in layers] for m in run}
-    batches = list(_batches(len(probes.names), batch or _batch(layers)))
+    scores = {m: [_ScoreSums(units, at) for units in along.units] for m in run}
+    batches = list(_batches(len(probes.names), batch or _batch(layers, along.units)))
     done, total = 0, len(batches) * (1 + len(run))
 
     def keep(some: slice, plain: dict[int, Tensor], place: int, rows: Tensor) -> None:
-        plain[place] = sums[place].add(rows, some)
+        plain[place] = sums[place].add(along(place, rows), some)
 
     def compare(m: MapName, plain: Mapping[int, Tensor], place: int, rows: Tensor) -> None:
-        scores[m][place].add(plain[place], rows, sums[place].pivot, alignments[m][place])
+        scores[m][place].add(plain[place], along(place, rows), sums[place].pivot, alignments[m][place])
 
     with _network_at(network, at):
         for some in batches:
@@ -178,11 +186,13 @@ def part_means(
     probes: ProbeSet,
     take: Callable[[int, slice, Floats], None],
     progress: Progress | None = None,
+    *,
+    directions: Mapping[int, Reals] | None = None,
 ) -> None:
     """Run the network over the probes, and hand over every layer's mean responses over parts of the pictures.
 
     `take` is told a layer's place, which pictures, and the means [picture, unit, part] of these, a few pictures at a
-    time in their order.
+    time in their order. `directions` as for `measure`.
 
     Raises
     ------
@@ -191,11 +201,12 @@ def part_means(
     """
     size = preprocessing.size
     at_parts = [torch.from_numpy(parts(step, size).astype(np.float32)) for step in layers]
-    batches = list(_batches(len(probes.names), _batch(layers)))
+    along = _Along(layers, directions, torch.device("cpu"))
+    batches = list(_batches(len(probes.names), _batch(layers, along.units)))
 
     def visit(some: slice, place: int, rows: Tensor) -> None:
         _refuse_infinite(rows, layers[place])
-        take(place, some, (at_parts[place] @ rows).transpose(1, 2).contiguous().numpy())
+        take(place, some, (at_parts[place] @ along(place, rows)).transpose(1, 2).contiguous().numpy())
 
     done = 0
     for some in batches:
@@ -242,9 +253,26 @@ def _check(maps: Sequence[MapName], preprocessing: Preprocessing) -> None:
             raise InputError(f"the network sees no colours, so that {m.text} changes nothing for it")
 
 
-def _batch(layers: Sequence[Step]) -> int:
-    """As many pictures as have their responses in the memory that is allowed."""
-    bytes_each = 4 * sum(step.width * step.cells[0] * step.cells[1] for step in layers)
+class _Along:
+    """Adds to the responses of each layer's neurons those of its directions. units: how many there are in all."""
+
+    def __init__(self, layers: Sequence[Step], directions: Mapping[int, Reals] | None, device: torch.device) -> None:
+        self._coefficients = {
+            place: torch.from_numpy(coefficients.astype(np.float32)).to(device)
+            for place, coefficients in (directions or {}).items()
+        }
+        self.units = [step.width + len(self._coefficients.get(place, ())) for place, step in enumerate(layers)]
+
+    def __call__(self, place: int, rows: Tensor) -> Tensor:
+        """The responses [..., unit] of a layer, from those of its neurons [..., neuron]."""
+        if place not in self._coefficients:
+            return rows
+        return torch.cat([rows, rows @ self._coefficients[place].T], dim=-1)
+
+
+def _batch(layers: Sequence[Step], units: Sequence[int]) -> int:
+    """As many pictures as have the responses of so many units a layer in the memory that is allowed."""
+    bytes_each = 4 * sum(count * step.cells[0] * step.cells[1] for step, count in zip(layers, units, strict=True))
     return max(1, min(MOST_PICTURES, KEPT_BYTES // max(bytes_each, 1)))
 
 
@@ -304,7 +332,7 @@ class _LayerSums:
     Sums are taken about `pivot`, each unit's mean over the first batch, so that no digits are lost to a large mean.
     """
 
-    def __init__(self, step: Step, size: tuple[int, int], pictures: int, device: torch.device) -> None:
+    def __init__(self, step: Step, units: int, size: tuple[int, int], pictures: int, device: torch.device) -> None:
         self.step = step
         self.pivot = torch.empty(0)
         at_parts = parts(step, size)
@@ -314,11 +342,11 @@ class _LayerSums:
             for values in (sketch @ at_parts, sketch.sum(1), at_parts.sum(0) / GRID**2)
         )
         self._count = 0
-        self._sum, self._squares, self._part_mean = torch.zeros(3, step.width, dtype=torch.float64, device=device)
-        self._silent = torch.zeros(step.width, dtype=torch.int64, device=device)
-        self._strongest = np.empty((step.width, pictures), np.float32)
-        self._cells = np.empty((step.width, pictures), np.int32)
-        self._sketches = np.empty((step.width, pictures, NUMBERS), np.float32)
+        self._sum, self._squares, self._part_mean = torch.zeros(3, units, dtype=torch.float64, device=device)
+        self._silent = torch.zeros(units, dtype=torch.int64, device=device)
+        self._strongest = np.empty((units, pictures), np.float32)
+        self._cells = np.empty((units, pictures), np.int32)
+        self._sketches = np.empty((units, pictures, NUMBERS), np.float32)
 
     def add(self, rows: Tensor, pictures: slice) -> Tensor:
         """Count in [picture, cell, unit]; returns it about the pivot."""
@@ -371,10 +399,10 @@ def _changes(variance: Tensor, mean: Tensor) -> Tensor:
 class _ScoreSums:
     """The sums from which the correlations of all pairs of a layer's units come, for one map."""
 
-    def __init__(self, width: int, device: torch.device) -> None:
+    def __init__(self, units: int, device: torch.device) -> None:
         self._count = 0
-        self._product = torch.zeros(width, width, dtype=torch.float64, device=device)
-        self._sums, self._squares = torch.zeros(2, 2, width, dtype=torch.float64, device=device)
+        self._product = torch.zeros(units, units, dtype=torch.float64, device=device)
+        self._sums, self._squares = torch.zeros(2, 2, units, dtype=torch.float64, device=device)
 
     def add(self, plain: Tensor, moved: Tensor, pivot: Tensor, alignment: Alignment) -> None:
         """Count in the responses [picture, cell, unit] to pictures, less the pivot, and to what a map makes of them."""

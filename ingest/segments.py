@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from circuitdb.backends.base import KernelBlock
+from circuitdb.keep import Mask, Strengths
 from ingest.blocks import Block, History, consecutive, disjoint, expanded, expansion, full_extent, hull, multiplied_out
 from ingest.forms import Form
-from ingest.keep import Mask, Strengths
 from ingest.steps import Axis, Pair, Step
 
 _NUMBERS_AT_ONCE = 1 << 22

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from circuitdb.backends.base import KernelBlock
 from circuitdb.graph import EdgeKind, Record, properties
+from circuitdb.keep import Mask, ranks
 from circuitdb.kernels import measure
 from ingest.forms import Form
-from ingest.keep import Mask, ranks
 from ingest.layers import FeatureLayer
 from ingest.segments import Kernels, Segment, from_centre
 from ingest.steps import Step

@@ -53,7 +53,12 @@ def _add_model(rng: random.Random, document: Document, model: str, units: int) -
         indices = rng.sample(range(rng.choice((units, 12))), rng.randint(2, units))
         members.append([f"{model}/{name}:{index}" for index in sorted(indices)])
         keys |= dict.fromkeys(members[-1], depth)
-    document["units"] += [_unit(rng, key) for key in keys]
+    units = {key: _unit(rng, key) for key in keys}
+    for layer in members:  # Directions stand behind the neurons of their layer.
+        chosen = [units[key].pop("kind", None) for key in layer]
+        if any(chosen):
+            units[layer[-1]]["kind"] = "direction"
+    document["units"] += units.values()
     maps = _maps(rng, members)
     document["maps"] += maps
     document["edges"] += _edges(rng, keys, maps)

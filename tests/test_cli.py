@@ -134,7 +134,7 @@ def test_ls_gives_the_json_of_the_design(run: Command) -> None:
     assert set(toy) == {"name", "architecture", "weights_sha256", "keep", "layers", "edges"}
     assert toy["keep"] == "all"
     assert toy["edges"] == 10
-    assert toy["layers"][1] == {"name": "L1", "depth": 1, "width": 3, "rf_px": None, "stride_px": None}
+    assert toy["layers"][1] == {"name": "L1", "depth": 1, "width": 3, "rf_px": None, "stride_px": None, "directions": 0}
 
 
 def test_ls_of_a_model_lists_its_layers(run: Command) -> None:

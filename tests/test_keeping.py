@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import circuitdb
 from circuitdb.backends.validation import checked
+from circuitdb.keep import kept_in, kept_out, ranks
 from circuitdb.keep_rule import KeepRule
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.keeping import remarks_on
 from circuitdb.reports.exchange import write_document
-from ingest.keep import kept_in, kept_out, ranks
 from tests.conftest import Command
 from tests.graphs import toy_graph
 

@@ -41,7 +41,7 @@ class KernelBlock:
 
 @dataclass(frozen=True)
 class Dense:
-    """All pairs of one segment, kept as edges or not.
+    """All pairs of neurons of one segment, kept as edges or not.
 
     weight, strength: [target, source], float32, indexed by unit index. `blocks` is empty unless every kernel is kept.
     """
@@ -193,8 +193,22 @@ class Store(Protocol):
     def delete(self, model: str) -> None:
         """Delete a model and all that is its own."""
 
+    def rewrite(self, model: str, change: Callable[[ModelGraph], ModelGraph]) -> ModelGraph:
+        """Put what `change` makes of a model in its place, in one transaction, and return it as it was checked.
+
+        Analogues from and to the model stay, those of units whose keys are gone excepted.
+
+        Raises
+        ------
+        InputError
+            If the model is not there, or the store does not hold all that a change may need.
+        """
+
     def models(self) -> list[Row]:
-        """Every model: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
+        """Every model: its properties, `layers` and `edges` (their number).
+
+        Layers are rows in order of depth, with `directions`, the indices of the directions among their units.
+        """
 
     def unit(self, key: str) -> Row | None:
         """A unit's properties, with `labels`, `maps`, `families` and `analogues`, or None."""

@@ -31,16 +31,21 @@ from circuitdb.backends.columns import (
     with_columns,
 )
 from circuitdb.errors import InputError
-from circuitdb.graph import EdgeKind, Record, check_name, properties, property_of, unit_key
+from circuitdb.graph import EdgeKind, Record, UnitKind, check_name, properties, property_of, unit_key
 
 KINDS = tuple(kind.value for kind in EdgeKind)
+
+_OF_UNIT_LENGTH = 1e-6
+"""How far from 1 the L2 norm of coefficients of unit length may be: single precision, so that a second check changes
+nothing."""
 
 
 def checked(graph: ModelGraph) -> ModelGraph:
     """The graph as a store takes it.
 
     Every column has its registry type; columns missing throughout are absent. Layers have their width, units their key,
-    model, depth and kind; edges stand in order of (target, source, skip last). Families are numbered by their row.
+    model, depth and kind, directions coefficients of unit length; edges stand in order of (target, source, skip last).
+    Families are numbered by their row.
 
     Raises
     ------
@@ -51,7 +56,8 @@ def checked(graph: ModelGraph) -> ModelGraph:
     name = graph.name
     layers, names = _checked_layers(graph.layers, name)
     units, places = _checked_units(graph.units, layers, names, name)
-    layers = _with_widths(layers, places)
+    layers = _with_widths(layers, units, places)
+    units = _with_unit_length(units, layers, places)
     families, members = _checked_families(graph.families, graph.members, names, places)
     return ModelGraph(
         model,
@@ -217,32 +223,80 @@ def _checked_units(table: pa.Table, layers: pa.Table, names: tuple[str, ...], mo
         )
     prefixes = pa.array([unit_key(model, name, 0)[:-1] for name in names], pa.string())
     keys = pc.binary_join_element_wise(prefixes.take(pa.array(layer)), pa.array(index).cast(pa.string()), "")
-    kind = table["kind"] if "kind" in table.column_names else constant("neuron", len(index))
+    kind = table["kind"] if "kind" in table.column_names else constant(UnitKind.NEURON, len(index))
+    kind = pc.fill_null(kind, UnitKind.NEURON.value)
+    rows_of(kind, tuple(UnitKind), "units", "kind")
     units = with_columns(
         table,
         Record.UNIT,
         key=keys,
         model=constant(model, len(index)),
         depth=pa.array(places.depth.astype(np.int32)),
-        kind=pc.fill_null(kind, "neuron"),
+        kind=kind,
     )
     return units, places
 
 
-def _with_widths(layers: pa.Table, places: _Places) -> pa.Table:
-    """The layers, those without a width given one that holds all their units."""
+def _with_widths(layers: pa.Table, units: pa.Table, places: _Places) -> pa.Table:
+    """The layers, those without a width given one that holds all their neurons and their directions' coefficients."""
+    direction = _are_directions(units)
     least = np.zeros(len(places.layers), dtype=np.int64)
-    np.maximum.at(least, places.layer, places.index + 1)
-    if "width" not in layers.column_names:
-        return with_columns(layers, Record.LAYER, width=pa.array(least.astype(np.int32)))
-    widths = pc.fill_null(layers["width"], pa.chunked_array([pa.array(least.astype(np.int32))]))
-    narrow = widths.to_numpy() < least
+    np.maximum.at(least, places.layer[~direction], places.index[~direction] + 1)
+    width = least.copy()
+    if "coefficients" in units.column_names:
+        lengths = pc.fill_null(pc.list_value_length(units["coefficients"]), 0).to_numpy()
+        np.maximum.at(width, places.layer[direction], lengths[direction])
+    if "width" in layers.column_names:
+        width = np.where(pc.is_valid(layers["width"]), pc.fill_null(layers["width"], 0).to_numpy(), width)
+    narrow = width < least
     if narrow.any():
         row = int(np.argmax(narrow))
+        raise InputError(f"layers: {places.layers[row]!r} has width {width[row]} but a unit of index {least[row] - 1}")
+    among_neurons = direction & (places.index < width[places.layer])
+    if among_neurons.any():
+        row = int(np.argmax(among_neurons))
+        neurons = width[places.layer[row]]
         raise InputError(
-            f"layers: {places.layers[row]!r} has width {widths[row].as_py()} but a unit of index {least[row] - 1}"
+            f"units: row {row}: {places.key(row)} is a direction, but its layer has {neurons} neurons; directions have "
+            f"the indices from {neurons} on"
         )
-    return with_columns(layers, Record.LAYER, width=widths)
+    return with_columns(layers, Record.LAYER, width=pa.array(width.astype(np.int32)))
+
+
+def _are_directions(units: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which units are directions [units]."""
+    flags: npt.NDArray[np.bool_] = pc.equal(units["kind"], UnitKind.DIRECTION.value).to_numpy()
+    return flags
+
+
+def _with_unit_length(units: pa.Table, layers: pa.Table, places: _Places) -> pa.Table:
+    """The units, the coefficients of directions checked and, where they are not, made of unit length."""
+    if "coefficients" not in units.column_names:
+        return units
+
+    def place(row: int) -> str:
+        return f"units: row {row} ({places.key(row)})"
+
+    column = units["coefficients"].combine_chunks()
+    given = column.is_valid().to_numpy(zero_copy_only=False)
+    widths = integers(layers, "width")[places.layer]
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    refuse(given & ~_are_directions(units), place, "a neuron has no coefficients; directions have")
+    refuse(given & (lengths != widths), place, "the coefficients are not as many as the layer has neurons")
+    ends = np.cumsum(lengths)
+    entries = column.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    for row in np.flatnonzero(given).tolist():
+        own = entries[ends[row] - lengths[row] : ends[row]]
+        norm = float(np.linalg.norm(own))
+        if not np.isfinite(norm):
+            raise InputError(f"{place(row)}: the coefficients hold NaN or infinity")
+        if norm == 0:
+            raise InputError(f"{place(row)}: the coefficients are all 0")
+        if abs(norm - 1) > _OF_UNIT_LENGTH:
+            own /= norm
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32(), mask=np.append(~given, False))
+    scaled = pa.ListArray.from_arrays(offsets, pa.array(entries.astype(np.float32)))
+    return with_columns(units, Record.UNIT, coefficients=scaled)
 
 
 def _checked_edges(table: pa.Table, places: _Places) -> pa.Table:

@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from circuitdb import __version__
-from circuitdb.cli import browse, chance, label, maps, report, search, transfer, universality
+from circuitdb.cli import browse, chance, direction, label, maps, report, search, transfer, universality
 from circuitdb.errors import CircuitdbError
 
 EXTENSIONS = "circuitdb.commands"
@@ -59,6 +59,7 @@ def build_app() -> typer.Typer:
     universality.add_commands(app)
     browse.add_commands(app)
     label.add_commands(app)
+    direction.add_commands(app)
     maps.add_commands(app)
     report.add_commands(app)
     transfer.add_commands(app)

@@ -78,7 +78,10 @@ def ls(
 def _shown_model(model: Row) -> dict[str, Any]:
     return {
         **{name: model.get(name) for name in _MODEL_FIELDS},
-        "layers": [{name: layer.get(name) for name in _LAYER_FIELDS} for layer in model["layers"]],
+        "layers": [
+            {**{name: layer.get(name) for name in _LAYER_FIELDS}, "directions": len(layer["directions"])}
+            for layer in model["layers"]
+        ],
         "edges": model["edges"],
     }
 
@@ -91,7 +94,7 @@ def _list_models(database: Database, format: Format) -> None:
         {
             **model,
             "layers": len(model["layers"]),
-            "units": sum(layer["width"] for layer in model["layers"]),
+            "units": sum(layer["width"] + len(layer["directions"]) for layer in model["layers"]),
             "probes": (model["probes"] or {}).get("name"),
         }
         for model in models
@@ -115,19 +118,15 @@ def _list_layers(model: Row, format: Format) -> None:
     from circuitdb.cli import output
 
     shown = _shown_model(model)
+    fields = [*_LAYER_FIELDS, *(("directions",) if any(layer["directions"] for layer in shown["layers"]) else ())]
     match format:
         case Format.JSON:
             output.write_json({"models": [shown]})
         case Format.CSV:
-            output.write_csv(_LAYER_FIELDS, shown["layers"])
+            output.write_csv([*_LAYER_FIELDS, "directions"], shown["layers"])
         case Format.TABLE:
-            sides = ("left", "right", "right", "right", "right")
-            output.console().print(
-                output.table(
-                    dict(zip(_LAYER_FIELDS, sides, strict=True)),
-                    ([layer[name] for name in _LAYER_FIELDS] for layer in shown["layers"]),
-                )
-            )
+            sides = {name: "left" if name == "name" else "right" for name in fields}
+            output.console().print(output.table(sides, ([layer[name] for name in fields] for layer in shown["layers"])))
 
 
 def _list_units(database: Database, model: str, layer: str, format: Format) -> None:
@@ -187,6 +186,7 @@ def _print_unit(console: Console, unit: Unit) -> None:
 
     from circuitdb.circuits import short_name
     from circuitdb.cli.output import plain
+    from circuitdb.reports.words import strongest_coefficients
 
     console.print(Text(unit.key, style="bold"))
     hidden = ("key", "model", "layer", "index", "label")
@@ -196,6 +196,8 @@ def _print_unit(console: Console, unit: Unit) -> None:
         if name not in hidden and isinstance(value, str | int | float)
     ]
     console.print(" · ".join(facts), markup=False)
+    if unit.properties.get("coefficients"):
+        console.print(f"takes {strongest_coefficients(unit.properties['coefficients'], 12)}", markup=False)
     if unit.labels:
         said = (row["label"] + (f" ({row['source']})" if row.get("source") else "") for row in unit.labels)
         console.print(f"labels: {'; '.join(said)}", markup=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuitdb.circuits import short_names
 from circuitdb.reports.pictures import draw_circuits
+from circuitdb.reports.words import strongest_coefficients
 
 if TYPE_CHECKING:
     from circuitdb.circuits import Circuits
@@ -49,6 +50,8 @@ def unit_card(unit: Unit) -> str:
         for name, value in unit.properties.items()
         if isinstance(value, float)
     ]
+    taken = strongest_coefficients(unit.properties.get("coefficients") or ())
+    facts += [f"takes {taken}"] if taken else []
     lines = [f"{row['map']}: {row['target']}{_score(row)}" for row in unit.maps]
     lines += [f"family {row['group']}, pose {row['pose']}" for row in unit.families]
     lines += [f"analogue {row['target']}{_score(row)}" for row in unit.analogues]

@@ -1,4 +1,4 @@
-"""A query in words, and what its motif's file says about it."""
+"""A query in words, what its motif's file says about it, and the coefficients of a direction."""
 
 from __future__ import annotations
 
@@ -96,3 +96,10 @@ def description(text: str) -> list[tuple[bool, str]]:
     paragraphs = [part.strip("\n") for part in re.split(r"\n\s*\n", found[1].strip())]
     drawn = [part.startswith("    ") for part in paragraphs]
     return [(d, part if d else " ".join(part.split())) for d, part in zip(drawn, paragraphs, strict=True)]
+
+
+def strongest_coefficients(coefficients: Sequence[float], at_most: int = 6) -> str:
+    """The strongest coefficients in words, as `+0.8 of 447, -0.6 of 12`, and how many more there are."""
+    order = sorted((i for i, value in enumerate(coefficients) if value), key=lambda i: (-abs(coefficients[i]), i))
+    shown = ", ".join(f"{coefficients[i]:+.3g} of {i}" for i in order[:at_most])
+    return shown + (f" and {len(order) - at_most:,} more" if len(order) > at_most else "")

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from circuitdb import kernels
 from circuitdb.backends.base import ModelGraph, Progress
-from circuitdb.graph import EdgeKind
+from circuitdb.graph import EdgeKind, UnitKind
 from circuitdb.kernels import Placed
 from circuitdb.pattern.maps import MapName, parse_map, turned
 
@@ -182,7 +182,7 @@ def weights_and_maps(
 
 
 def partners_of(graph: ModelGraph) -> dict[tuple[str, str], Partners]:
-    """By map and layer, the partners; layers without any row of a map are left out.
+    """By map and layer, the partners among neurons; layers without any row of a map are left out.
 
     Where a graph does not say whether a row is mutual, it is if the inverse map's row leads back.
     """
@@ -199,11 +199,15 @@ def partners_of(graph: ModelGraph) -> dict[tuple[str, str], Partners]:
         mutual = np.where(said.is_null().to_numpy(), mutual, pc.fill_null(said, False).to_numpy())
     layer = np.array(graph.units["layer"].to_pylist(), dtype=object)
     index = graph.units["index"].to_numpy().astype(np.int64)
+    neuron = np.ones(len(index), dtype=np.bool_)
+    if "kind" in graph.units.column_names:
+        neuron = pc.not_equal(pc.fill_null(graph.units["kind"], ""), UnitKind.DIRECTION.value).to_numpy()
     name_of_row = np.array(names, dtype=object)
     found = {}
     for name in dict.fromkeys(names):
         for where in dict.fromkeys(graph.layers["name"].to_pylist()):
             here = (name_of_row == name) & (layer[source] == where) & (layer[target] == where)
+            here &= neuron[source] & neuron[target]
             if here.any():
                 moved, alone = here & mutual & (source != target), here & (source == target)
                 found[name, where] = Partners(index[source[moved]], index[target[moved]], index[source[alone]])

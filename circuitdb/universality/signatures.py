@@ -35,17 +35,31 @@ class Numbers(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's place: its name, depth, and the rows [start, stop) of its units in key order."""
+    """A layer's place: its name, depth, and the rows [start, stop) of its units in key order.
+
+    directions: the indices of those among its units that are directions, which stand behind the neurons.
+    """
 
     name: str
     depth: int
     start: int
     stop: int
+    directions: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
         """The number of units."""
         return self.stop - self.start
+
+    @property
+    def neurons(self) -> int:
+        """The number of neurons."""
+        return self.width - len(self.directions)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The indices of the units, in order."""
+        return (*range(self.neurons), *self.directions)
 
 
 @dataclass(frozen=True)
@@ -81,21 +95,21 @@ class Signatures:
         return np.repeat(np.arange(len(self.layers)), [layer.width for layer in self.layers])
 
     def like(self, other: Signatures) -> Signatures | None:
-        """The layers that another model has too, as that one has them, or None where one is missing or of other width.
+        """The layers that another model has too, or None where one is missing or has another number of neurons.
 
         A random copy has the heads that a file of weights may lack.
         """
         own = {layer.name: layer for layer in self.layers}
         alike = [own[layer.name] for layer in other.layers if layer.name in own]
-        if [(one.name, one.width) for one in alike] != [(layer.name, layer.width) for layer in other.layers]:
+        if [(one.name, one.neurons) for one in alike] != [(layer.name, layer.neurons) for layer in other.layers]:
             return None
         return replace(self, layers=tuple(alike))
 
     def marks(self) -> list[bytes]:
-        """For every picture a digest of what all units answer to it."""
+        """For every picture a digest of what all neurons answer to it."""
         digests = [hashlib.sha256() for _ in range(self.pictures)]
         for layer in self.layers:
-            numbers = self.numbers[layer.start : layer.stop]
+            numbers = self.numbers[layer.start : layer.start + layer.neurons]
             for picture, digest in enumerate(digests):
                 digest.update(numbers[:, picture].tobytes())
         return [digest.digest() for digest in digests]
@@ -107,15 +121,17 @@ class Signatures:
 
 def keys_of(model: str, layers: Iterable[Layer]) -> list[str]:
     """The keys of the units of a model's layers, in order."""
-    return [unit_key(model, layer.name, index) for layer in layers for index in range(layer.width)]
+    return [unit_key(model, layer.name, index) for layer in layers for index in layer.indices]
 
 
 def layers_of(model: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers of a model as a store lists it, in key order."""
     layers, start = [], 0
     for row in sorted(model["layers"], key=lambda row: (row["depth"], row["name"])):
-        layers.append(Layer(row["name"], int(row["depth"]), start, start + int(row["width"])))
-        start += int(row["width"])
+        directions = tuple(row.get("directions") or ())
+        stop = start + int(row["width"]) + len(directions)
+        layers.append(Layer(row["name"], int(row["depth"]), start, stop, directions))
+        start = stop
     return tuple(layers)
 
 

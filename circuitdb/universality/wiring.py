@@ -25,7 +25,7 @@ FEWEST_PAIRS = 100
 
 @dataclass(frozen=True)
 class Weights:
-    """Signed shares [target, source] of every pair of joined layers, by layers: sign(weight) times share."""
+    """Signed shares [target, source] of the neurons of every pair of joined layers: sign(weight) times share."""
 
     layers: tuple[Layer, ...]
     shares: Mapping[tuple[int, int], Doubles]
@@ -49,15 +49,16 @@ class Weights:
         layer_of = np.repeat(np.arange(len(layers)), [layer.width for layer in layers])
         start = np.array([layer.start for layer in layers])
         kind = np.asarray(graph.edges["kind"]).astype(str)
-        source, target = (np.asarray(graph.edges[end]).astype(np.int64)[kind != "SKIP"] for end in ("source", "target"))
-        share, weight = (
-            np.asarray(graph.edges[name]).astype(np.float64)[kind != "SKIP"] for name in ("share", "weight")
-        )
+        neuron = are_neurons(layers)
+        ends = [np.asarray(graph.edges[end]).astype(np.int64) for end in ("source", "target")]
+        counted = (kind != "SKIP") & neuron[ends[0]] & neuron[ends[1]]
+        sources, targets = (end[counted] for end in ends)
+        share, weight = (np.asarray(graph.edges[name]).astype(np.float64)[counted] for name in ("share", "weight"))
         shares = {}
-        for one, other in {(int(a), int(b)) for a, b in zip(layer_of[source], layer_of[target], strict=True)}:
-            here = (layer_of[source] == one) & (layer_of[target] == other)
-            matrix = np.zeros((layers[other].width, layers[one].width))
-            matrix[target[here] - start[other], source[here] - start[one]] = (np.sign(weight) * share)[here]
+        for one, other in {(int(a), int(b)) for a, b in zip(layer_of[sources], layer_of[targets], strict=True)}:
+            here = (layer_of[sources] == one) & (layer_of[targets] == other)
+            matrix = np.zeros((layers[other].neurons, layers[one].neurons))
+            matrix[targets[here] - start[other], sources[here] - start[one]] = (np.sign(weight) * share)[here]
             shares[one, other] = matrix
         return Weights(layers, shares)
 
@@ -111,8 +112,13 @@ def edge_agreement(
 
 
 def agreements(a: Weights, b: Weights, matches: Whole) -> dict[tuple[int, int, int, int], Agreement]:
-    """By source and target layer of A and of B how far the weights agree. matches: [unit of A], unit of B or -1."""
+    """By source and target layer of A and of B how far the weights agree. matches: [unit of A], unit of B or -1.
+
+    Directions are left out: the weights of all pairs are those of neurons.
+    """
     layer_of = np.repeat(np.arange(len(b.layers)), [layer.width for layer in b.layers])
+    of_neurons = are_neurons(a.layers) & are_neurons(b.layers)[matches]
+    matches = np.where(of_neurons, matches, -1)
     found = {}
     for (source, target), shares in a.shares.items():
         sides = [_by_layer(matches[a.layers[end].start : a.layers[end].stop], layer_of) for end in (source, target)]
@@ -130,6 +136,11 @@ def agreements(a: Weights, b: Weights, matches: Whole) -> dict[tuple[int, int, i
             y = other_shares[np.ix_(partners[0], partners[1])].ravel()
             found[source, target, other_source, other_target] = _agreement(x, y)
     return found
+
+
+def are_neurons(layers: Sequence[Layer]) -> npt.NDArray[np.bool_]:
+    """Which units of a model are neurons [unit]."""
+    return np.concatenate([np.arange(layer.width) < layer.neurons for layer in layers])
 
 
 def _by_layer(matches: Whole, layer_of: Whole) -> dict[int, Whole]:

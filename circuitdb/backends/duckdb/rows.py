@@ -32,6 +32,9 @@ UNIT_NUMBERS: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that hold numbers of units."""
 
+DENSE = ("dense", "dense_kernel")
+"""Tables of matrices, whose rows name layers and no units."""
+
 FAMILY_NUMBERS: Mapping[str, tuple[str, ...]] = {"family": ("id",), "member": ("family_id",)}
 """Columns that hold numbers of families."""
 
@@ -141,6 +144,20 @@ def insert_analogues(
         list(models),
     )
     connection.unregister("incoming")
+
+
+def moved_analogues(analogues: Analogues, model: str, before: pa.ChunkedArray, after: pa.ChunkedArray) -> pa.Table:
+    """The analogues from or to a model whose units had the keys `before` and have those `after`, by the new rows.
+
+    Those of units that are gone are left out.
+    """
+    row = pc.index_in(before, value_set=after.combine_chunks())
+    table = analogues.rows
+    for end, name in (("source", analogues.source), ("target", analogues.target)):
+        if name == model:
+            moved = row.take(table[end].combine_chunks())
+            table = table.set_column(table.column_names.index(end), end, moved).filter(pc.is_valid(moved))
+    return table
 
 
 def read_analogues(connection: duckdb.DuckDBPyConnection) -> list[Analogues]:

@@ -7,14 +7,16 @@ that other processes can read beside a notebook and an ingest can write beside b
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from circuitdb.backends.base import (
     Analogues,
@@ -80,11 +82,7 @@ class DuckDBStore:
                 raise InputError(f"model {graph.name!r} is already in {self.address}; --replace writes it anew")
             if there is not None:
                 _delete_rows(connection, there)
-            model_id, first_unit, first_family = (_next_id(connection, name) for name in ("model", "unit", "family"))
-            for done, (name, table) in enumerate(tables.items()):
-                if progress is not None:
-                    progress("writing", done, len(tables))
-                rows.insert(connection, name, table, model_id, first_unit, first_family)
+            _insert_rows(connection, tables, progress)
         if progress is not None:
             progress("writing", len(tables), len(tables))
 
@@ -99,18 +97,58 @@ class DuckDBStore:
         with files.writing(self.path, self._wait_seconds) as connection:
             _delete_rows(connection, self._known_model(connection, model))
 
+    def rewrite(self, model: str, change: Callable[[ModelGraph], ModelGraph]) -> ModelGraph:
+        """Put what `change` makes of a model in its place, in one transaction, and return it as it was checked.
+
+        Analogues from and to the model stay, those of units whose keys are gone excepted. The file is held from the
+        first reading to the end.
+
+        Raises
+        ------
+        InputError
+            If the model is not there, or what comes of the change has a mistake.
+        StoreBusyError, CircuitdbError
+            As for `write`.
+        """
+        files.require(self.path)
+        with files.writing(self.path, self._wait_seconds) as connection:
+            model_id = self._known_model(connection, model)
+            before = rows.read_graph(connection, model_id)
+            after = checked(change(before))
+            if after.name != model:
+                raise InputError(f"a change of {model!r} makes {after.name!r} of it")
+            analogues = [pairs for pairs in rows.read_analogues(connection) if model in (pairs.source, pairs.target)]
+            alike = all(after.dense.get(layers) is dense for layers, dense in before.dense.items())
+            alike &= len(after.dense) == len(before.dense)
+            tables = rows.rows_of(replace_fields(after, dense={}) if alike else after)
+            _delete_rows(connection, model_id, rows.DENSE if alike else ())
+            _insert_rows(connection, tables, model_id=model_id)
+            for pairs in analogues:
+                ids = [self._known_model(connection, name) for name in (pairs.source, pairs.target)]
+                (first_source, _), (first_target, _) = (rows.unit_numbers(connection, i) for i in ids)
+                moved = rows.moved_analogues(pairs, model, before.units["key"], after.units["key"])
+                rows.insert_analogues(connection, moved, (ids[0], ids[1]), (first_source, first_target))
+        return after
+
     def models(self) -> list[Row]:
-        """Every model by name: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
+        """Every model by name: its properties, `layers` and `edges` (their number).
+
+        Layers are rows in order of depth, with `directions`, the indices of the directions among their units.
+        """
         with self.reading() as connection:
             models = _rows(connection, "SELECT * FROM model ORDER BY name")
             layers = _rows(connection, "SELECT * FROM layer ORDER BY depth, name")
             edges = dict(files.fetch(connection, "SELECT model_id, count(*) FROM edge GROUP BY model_id"))
+            directions = {(model, layer): indices for model, layer, indices in files.fetch(connection, _DIRECTIONS)}
         return [
             {
                 **dict.fromkeys(prop.name for prop in properties(Record.MODEL)),
                 **rows.model_properties(model),
                 "layers": [
-                    _without(layer, "model_id", "model") for layer in layers if layer["model_id"] == model["id"]
+                    _without(layer, "model_id", "model")
+                    | {"directions": directions.get((model["id"], layer["name"]), [])}
+                    for layer in layers
+                    if layer["model_id"] == model["id"]
                 ],
                 "edges": edges.get(model["id"], 0),
             }
@@ -318,6 +356,9 @@ class DuckDBStore:
 
 
 _NO_LIMIT = 2**31
+_DIRECTIONS = """
+    SELECT model_id, layer, list("index" ORDER BY "index") FROM unit WHERE kind = 'direction' GROUP BY model_id, layer
+"""
 _LABELS = """
     SELECT unit_id, label, source FROM label WHERE unit_id IN (SELECT unnest(CAST(? AS INTEGER[]))) ORDER BY rowid
 """
@@ -401,7 +442,25 @@ def _next_id(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(files.fetch(connection, f"SELECT coalesce(max(id) + 1, 0) FROM {quoted(table)}")[0][0])
 
 
-def _delete_rows(connection: duckdb.DuckDBPyConnection, model_id: int) -> None:
+def _insert_rows(
+    connection: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, pa.Table],
+    progress: Progress | None = None,
+    model_id: int | None = None,
+) -> None:
+    """Insert the rows of a model, units and families under new numbers, and the model too unless its own is given."""
+    first_unit, first_family = (_next_id(connection, name) for name in ("unit", "family"))
+    if model_id is None:
+        model_id = _next_id(connection, "model")
+    for done, (name, table) in enumerate(tables.items()):
+        if progress is not None:
+            progress("writing", done, len(tables))
+        rows.insert(connection, name, table, model_id, first_unit, first_family)
+
+
+def _delete_rows(connection: duckdb.DuckDBPyConnection, model_id: int, but: Collection[str] = ()) -> None:
     for table, columns in MODEL_COLUMNS.items():
+        if table in but:
+            continue
         condition = " OR ".join(f"{quoted(column)} = $model" for column in columns)
         files.fetch(connection, f"DELETE FROM {quoted(table)} WHERE {condition}", {"model": model_id})

@@ -86,10 +86,10 @@ def _files(tables: NodeTables, number: int) -> Iterator[tuple[str, str, pa.Table
     family_ids = _family_ids(tables.name, tables.families["number"])
     families = tables.families.append_column("id", family_ids)
     yield f"--nodes={NODE_LABELS[Record.FAMILY]}", f"{number}-families.csv", families, {"id": ":ID(family)"}
-    for kind, label in UNIT_KINDS.items():
-        units = tables.units.filter(pc.equal(tables.units["kind"], kind))
+    for unit_kind, label in UNIT_KINDS.items():
+        units = tables.units.filter(pc.equal(tables.units["kind"], unit_kind.value))
         if units.num_rows:
-            yield f"--nodes=Unit:{label}", f"{number}-{kind}s.csv", units, {"key": "key:ID(unit)"}
+            yield f"--nodes=Unit:{label}", f"{number}-{unit_kind}s.csv", units, {"key": "key:ID(unit)"}
     ends = {"source": ":START_ID(unit)", "target": ":END_ID(unit)"}
     for kind, table in [*tables.edges.items(), (MAPS_TO, tables.maps)]:
         if table.num_rows:

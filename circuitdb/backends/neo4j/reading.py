@@ -17,12 +17,13 @@ from circuitdb.backends.neo4j.schema import (
     EXAMPLE_LISTS,
     MAPS_TO,
     MEMBER_OF,
+    UNIT_KINDS,
     quoted,
     registered,
 )
 from circuitdb.backends.neo4j.tables import EXAMPLE_TYPES, examples_of, label_pairs, model_properties, signatures_of
 from circuitdb.errors import CircuitdbError, InputError
-from circuitdb.graph import PropertyType, Record
+from circuitdb.graph import PropertyType, Record, UnitKind
 
 if TYPE_CHECKING:
     import neo4j
@@ -52,20 +53,28 @@ def read_model(connection: Connection, name: str) -> ModelGraph:
 
 
 def read_models(connection: Connection) -> list[Row]:
-    """Every model by name: its properties, `layers` in order of depth, and `edges`, their number."""
+    """Every model by name: its properties, `layers` in order of depth with the indices of their `directions`, and
+    `edges`, their number."""
 
-    def work(transaction: neo4j.ManagedTransaction) -> tuple[list[Any], list[Any]]:
+    def work(transaction: neo4j.ManagedTransaction) -> tuple[list[Any], list[Any], list[Any]]:
         models = _rows(transaction, "MATCH (m:Model) RETURN properties(m)", {})
         layers = _rows(transaction, "MATCH (n:Layer) RETURN properties(n) ORDER BY n.depth", {})
-        return models, layers
+        text = f"MATCH (u:{UNIT_KINDS[UnitKind.DIRECTION]}:Unit) RETURN u.model, u.layer, u.index ORDER BY u.index"
+        return models, layers, _rows(transaction, text, {})
 
-    models, layers = connection.reading(work)
+    models, layers, directions = connection.reading(work)
+    indices: dict[tuple[str, str], list[int]] = {}
+    for name, layer, index in directions:
+        indices.setdefault((name, layer), []).append(index)
     found = []
     for (model,) in sorted(models, key=lambda row: str(row[0]["name"])):
         own = sorted(
             (row for (row,) in layers if row["model"] == model["name"]), key=lambda row: (row["depth"], row["name"])
         )
-        listed = [_registered(row, Record.LAYER, "model") for row in own]
+        listed = [
+            {**_registered(row, Record.LAYER, "model"), "directions": indices.get((row["model"], row["name"]), [])}
+            for row in own
+        ]
         missing = dict.fromkeys(p.name for p in registered(Record.MODEL))
         found.append({**missing, **model_properties(model), "layers": listed, "edges": model["edges"]})
     return found

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from circuitdb.graph import SCHEMA_VERSION, EdgeKind, Property, PropertyType, Record, properties, property_of
+from circuitdb.graph import SCHEMA_VERSION, EdgeKind, Property, PropertyType, Record, UnitKind, properties, property_of
 
 NODE_LABELS: Final[dict[Record, str]] = {
     Record.MODEL: "Model",
@@ -35,7 +35,7 @@ NODE_LABELS: Final[dict[Record, str]] = {
     Record.FAMILY: "Family",
     Record.SEGMENT: "Segment",
 }
-UNIT_KINDS: Final = {"neuron": "Neuron", "direction": "Direction"}
+UNIT_KINDS: Final = {UnitKind.NEURON: "Neuron", UnitKind.DIRECTION: "Direction"}
 STAGED: Final = "Staged"
 TRASH: Final = "Trash"
 LOAD: Final = "Load"

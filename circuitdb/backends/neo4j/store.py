@@ -113,6 +113,19 @@ class Neo4jStore:
         self.connection.transaction(hide)
         sweep(self.connection)
 
+    def rewrite(self, model: str, change: Callable[[ModelGraph], ModelGraph]) -> ModelGraph:
+        """Refuse: this store lacks the kernels that are no edges.
+
+        Raises
+        ------
+        InputError
+            With what to do instead.
+        """
+        raise InputError(
+            f"{self.address} does not hold every kernel of {model}, as directions need; add and delete them in a "
+            f"DuckDB file and copy the model from there: circuitdb push {self.address} --model {model} --replace"
+        )
+
     def models(self) -> list[Row]:
         """Every model: its properties, `layers` (rows in order of depth) and `edges` (their number)."""
         return read_models(self.connection)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from circuitdb.backends.base import Analogues, ModelGraph
 from circuitdb.backends.columns import Integers, increasing, refuse
 from circuitdb.errors import InputError
-from circuitdb.graph import EdgeKind, Record, check_name, split_key
+from circuitdb.graph import EdgeKind, Record, UnitKind, check_name, split_key
 from circuitdb.pattern import maps as map_names
 from circuitdb.reports.exchange.derived import analogue_ranks, given_or, part_of_weight, ranks, shares, strength_of
 from circuitdb.reports.exchange.rows import ENDS, PARTS, VERSION, Place, Row, check_rows, did_you_mean, shown, table
@@ -228,9 +228,12 @@ def _units(rows: Sequence[Row], layers: Mapping[tuple[str, str], Row], models: M
         if (model, layer) not in layers:
             raise InputError(f"{place}.key: the document has no layer {shown(f'{model}/{layer}')}")
         depth, width = layers[model, layer]["depth"], layers[model, layer].get("width")
-        if index >= (2**31 - 1 if width is None else width):
-            reason = "the index is too large" if width is None else f"the layer has {width} units"
+        direction = row.get("kind") == UnitKind.DIRECTION
+        if index >= (2**31 - 1 if width is None or direction else width):
+            reason = "the index is too large" if width is None or direction else f"the layer has {width} units"
             raise InputError(f"{place}.key: {reason}")
+        if direction and width is not None and index < width:
+            raise InputError(f"{place}.key: the layer has {width} neurons; directions have the indices from {width} on")
         for name, value in (("model", model), ("layer", layer), ("depth", depth), ("index", index)):
             if row.get(name, value) != value:
                 raise InputError(f"{place}.{name}: the key says {shown(value)}")

@@ -16,6 +16,7 @@ from circuitdb.graph import Record, properties
 Row = dict[str, Any]
 
 _MODEL = tuple(prop.name for prop in properties(Record.MODEL))
+_LAYER = tuple(prop.name for prop in properties(Record.LAYER) if prop.name != "model")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ def subgraph_of(circuits: Circuits) -> Subgraph:
         circuits.total,
         circuits.remarks,
         tuple({name: model.get(name) for name in _MODEL} for model in models),
-        tuple({"model": model["name"], **layer} for model in models for layer in model["layers"]),
+        tuple(
+            {"model": model["name"], **{name: layer.get(name) for name in _LAYER}}
+            for model in models
+            for layer in model["layers"]
+        ),
         tuple(circuit.to_dict() for circuit in circuits),
         tuple(units),
         tuple(edges.values()),

@@ -198,7 +198,7 @@ def models_told(reader: Reader, names: Sequence[str]) -> list[dict[str, Any]]:
             **{name: rows[model].get(name) for name in ("name", "architecture", "dataset", "source", "keep", "edges")},
             "sha256": rows[model].get("weights_sha256"),
             "licence": rows[model].get("licence"),
-            "units": sum(layer["width"] or 0 for layer in rows[model]["layers"]),
+            "units": sum((layer["width"] or 0) + len(layer["directions"]) for layer in rows[model]["layers"]),
             "layers": len(rows[model]["layers"]),
             "energy": _energy_kept(reader, rows[model]),
             "probes": _probes(rows[model].get("probes")),

@@ -17,6 +17,7 @@ from circuitdb.reports.drawing.circuit import kernel_of
 from circuitdb.reports.drawing.kernel import kernel_levels, kernel_part
 from circuitdb.reports.drawing.render import picture_part
 from circuitdb.reports.pictures import Background, all_edges, background, drawn
+from circuitdb.reports.words import strongest_coefficients
 
 if TYPE_CHECKING:
     from circuitdb.circuits import Circuit, Reader
@@ -103,6 +104,7 @@ def units_values(
     values = {}
     for unit in reader.units_at(keys):
         facts = {name: figure(unit.properties.get(name)) for name in _UNIT_FACTS}
+        facts["takes"] = strongest_coefficients(unit.properties.get("coefficients") or ()) or None
         values[unit.key] = {
             "labels": [[row["label"], row.get("source")] for row in unit.labels],
             "facts": {name: value for name, value in facts.items() if value is not None},

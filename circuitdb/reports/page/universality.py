@@ -139,7 +139,8 @@ def _alike(database: Database, models: Sequence[str]) -> Iterator[Table]:
             sure = sum(row.get("q", 1.0) <= 0.05 for row in values)
             both = sum(bool(row["mutual"]) for row in values)
             in_most = places.count(most) if most else 0
-            rows.append([layer["name"], layer["width"], len(values), most, in_most, score, by_chance, sure, both])
+            units = layer["width"] + len(layer["directions"])
+            rows.append([layer["name"], units, len(values), most, in_most, score, by_chance, sure, both])
         yield Table(f"Units of {a} in {b}", [*heads, "mutual"], rows)
 
 
