@@ -58,7 +58,7 @@ def rows_of(graph: ModelGraph) -> dict[str, pa.Table]:
     """The rows of every table that has any, without `model_id`, units and families numbered from 0."""
     numbered = graph.units.append_column("id", pa.array(np.arange(graph.units.num_rows, dtype=np.int32)))
     given = {
-        "model": _model_row(graph.model),
+        "model": _model_row(graph.model).append_column("edges", pa.array([graph.edges.num_rows], pa.int32())),
         "layer": graph.layers,
         "unit": numbered,
         "label": graph.labels,

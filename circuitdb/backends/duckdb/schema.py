@@ -59,7 +59,7 @@ def _texts(*names: str) -> Iterator[Column]:
 
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "meta": tuple(_texts("key", "value")),
-    "model": (*_integers("id"), *_columns(Record.MODEL)),
+    "model": (*_integers("id", "edges"), *_columns(Record.MODEL)),
     "layer": (*_integers("model_id"), *_columns(Record.LAYER)),
     "unit": (*_integers("id", "model_id"), *_columns(Record.UNIT, frozenset({"label"}))),
     "label": (*_integers("unit_id", "model_id"), *_texts("label", folded("label"), "source")),
@@ -94,7 +94,9 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         Column("kernels", "BLOB"),
     ),
 }
-"""Every table and its columns, in order. A row of `signature` holds a layer's units, `unit_id` the first of them."""
+"""Every table and its columns, in order. `edges` of a model is their number. A row of `signature` holds a layer's units,
+`unit_id` the first of them.
+"""
 
 MODEL_COLUMNS: Mapping[str, tuple[str, ...]] = {
     name: tuple(c.name for c in columns if c.name.endswith("model_id") or (name == "model" and c.name == "id"))

@@ -138,7 +138,6 @@ class DuckDBStore:
         with self.reading() as connection:
             models = _rows(connection, "SELECT * FROM model ORDER BY name")
             layers = _rows(connection, "SELECT * FROM layer ORDER BY depth, name")
-            edges = dict(files.fetch(connection, "SELECT model_id, count(*) FROM edge GROUP BY model_id"))
             directions = {(model, layer): indices for model, layer, indices in files.fetch(connection, _DIRECTIONS)}
         return [
             {
@@ -150,7 +149,7 @@ class DuckDBStore:
                     for layer in layers
                     if layer["model_id"] == model["id"]
                 ],
-                "edges": edges.get(model["id"], 0),
+                "edges": model["edges"],
             }
             for model in models
         ]
