@@ -94,8 +94,8 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
         Column("kernels", "BLOB"),
     ),
 }
-"""Every table and its columns, in order. `edges` of a model is their number. A row of `signature` holds a layer's units,
-`unit_id` the first of them.
+"""Every table and its columns, in order. `edges` of a model is their number. A row of `signature` holds the units of a
+layer, `unit_id` the first of them.
 """
 
 MODEL_COLUMNS: Mapping[str, tuple[str, ...]] = {
