@@ -587,7 +587,7 @@ def test_tables_have_columns_of_the_registry_and_every_measured_property() -> No
     expansion = expand(inception(), picture())
     for record, table, absent in (
         (Record.LAYER, expansion.layers, {"model"}),
-        (Record.UNIT, expansion.units, {"key", "model", "mean", "sd", "sparsity", "label"}),
+        (Record.UNIT, expansion.units, {"key", "model", "mean", "sd", "sparsity", "label", "coefficients"}),
         (Record.SEGMENT, expansion.segments, set()),
         (Record.EDGE, expansion.edges, set()),
     ):
