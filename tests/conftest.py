@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,6 +69,28 @@ def neo4j_address() -> Iterator[str]:
     """The address of an empty Neo4j server, user and password included; each worker of pytest-xdist has its own."""
     with neo4j_server.for_tests() as server:
         yield server.address
+
+
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Have a file made by the first worker of pytest-xdist that asks for its name; each worker gets a copy."""
+    own = tmp_path_factory.mktemp("made")
+    shared = own.parent.parent if IS_WORKER else own.parent
+
+    def copy(name: str, make: Callable[[Path], None]) -> Path:
+        whole = shared / name
+        with whole.with_name(f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                unfinished = whole.with_name(f"unfinished {name}")
+                make(unfinished)
+                unfinished.rename(whole)
+        return Path(shutil.copy(whole, own))
+
+    return copy
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ingest.pipeline import ingest_model
 from ingest.probes import load_probes
 from ingest.probing import probe
 from ingest.sources import load
-from tests.conftest import Command
+from tests.conftest import Command, MadeOnce
 
 FIRST, SECOND, DECOYS = "handwritten", "handwritten_second", "handwritten_decoys"
 CURVES = "find { {a, c} +> b where share > 0.02; unit b in curves, conv3 }"
@@ -28,21 +28,23 @@ CURVES_OF_FIRST = "find { {a, c} +> b where share > 0.02; unit b in curves }"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(made_once: MadeOnce) -> str:
     """The three networks, probed on the built-in set, and the first joined with the others."""
-    made = str(tmp_path_factory.mktemp("universality") / "handwritten.duckdb")
+    return str(made_once("joined.duckdb", probe_and_join))
+
+
+def probe_and_join(file: Path) -> None:
     pictures = load_probes("synthetic", 80)
-    store = open_store(made)
+    store = open_store(str(file))
     for name in (FIRST, SECOND, DECOYS):
-        ingest_model(name, db=made)
+        ingest_model(name, db=str(file))
         [model] = [row for row in store.models() if row["name"] == name]
         layers = {layer["name"]: layer["width"] for layer in model["layers"]}
         store.write_responses(name, probe(load(name, None), layers, pictures, maps=()))
     store.close()
-    with circuitdb.open(made) as database:
+    with circuitdb.open(file) as database:
         for a, b in ((FIRST, SECOND), (SECOND, FIRST), (FIRST, DECOYS), (DECOYS, FIRST)):
             database.join(a, b)
-    return made
 
 
 @pytest.fixture
