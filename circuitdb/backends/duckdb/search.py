@@ -283,7 +283,9 @@ def _lists(
     if not query.body.counted:
         return {}
     parameters = Parameters()
-    frame = Frame(models, parameters, query.body).build()
+    # What else the body asks for holds of every circuit of the page.
+    joined = replace(query.body, conditions=(), absent=(), counted=(), choices=())
+    frame = Frame(models, parameters, joined).build()
     names = [f"c{i}" for i in range(len(ids))]
     page = pa.table({"place": range(len(ids[0])), **dict(zip(names, ids, strict=True))})
     frame.add_rows("page", {unit.name: name for name, unit in zip(names, query.body.units, strict=True)})
@@ -330,6 +332,8 @@ def _agreements(connection: duckdb.DuckDBPyConnection, models: Models, needed: N
 
 def _edges(connection: duckdb.DuckDBPyConnection, rows: pa.Array, keys: Mapping[int, str]) -> EdgeTable:
     """Every property of these rows of `edge`, in this order."""
+    if not len(rows):
+        return EdgeTable(pa.table({}), keys)
     columns = ", ".join(f"e.{quoted(prop.name)}" for prop in properties(Record.EDGE))
     sql = f"SELECT e.source, e.target, {columns} FROM asked JOIN edge AS e ON e.rowid = asked.row ORDER BY asked.place"
     with _registered(connection, "asked", pa.table({"row": rows, "place": range(len(rows))})):

@@ -6,6 +6,7 @@ inner bodies become EXISTS, COUNT and COLLECT subqueries. Within a model, units 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -298,11 +299,13 @@ class Frame(Expressions):
             self._inside[self._units[unit.name]].append(named)
 
     def _ends(self) -> list[p.Unit]:
-        """Units that edges of the body only lead to: the model said there too, the server can start at both ends and
-        meet in the middle without looking at other models.
+        """Units to which one edge leads and from which none does. With the model said there too, the server starts at
+        both ends of a chain and meets in the middle, without a look at other models. Where several edges meet it would
+        take the last unit for a better start than it is.
         """
-        sources, targets = ({getattr(edge, end) for edge in self.body.edges} for end in ("source", "target"))
-        return [unit for unit in self.body.units if unit.name in targets - sources and unit.model is None]
+        sources = {edge.source for edge in self.body.edges}
+        met = Counter(edge.target for edge in self.body.edges)
+        return [u for u in self.body.units if met[u.name] == 1 and u.name not in sources and u.model is None]
 
     def _anchor(self) -> c.Variable | None:
         """A unit in the model searched, from a frame around this one."""

@@ -1,4 +1,4 @@
-MATCH (a:Unit WHERE a.model = $p1)-[e:INHIBITS WHERE e.share > $p2]->(c:Unit WHERE c.model = $p1)<-[e_2:INHIBITS WHERE e_2.share > $p2]-(b:Unit)
+MATCH (a:Unit WHERE a.model = $p1)-[e:INHIBITS WHERE e.share > $p2]->(c:Unit)<-[e_2:INHIBITS WHERE e_2.share > $p2]-(b:Unit)
 WHERE a <> b
   AND (a.`index` < $p3 OR b.layer <> $p4)
 WITH a, b, c, e, e_2, reduce(best = e.share, value IN [e_2.share] | CASE WHEN value < best THEN value ELSE best END) AS score, toFloat(a.depth) + toFloat(b.depth) AS ranking
