@@ -272,16 +272,11 @@ class Database:
             raise InputError(f"{len(labels)} labels for {len(made)} directions")
         for text in (*(labels or ()), source):
             check_text(text or "", "a label or its source")
-        new: list[str] = []
-
-        def change(graph: ModelGraph) -> ModelGraph:
-            changed = with_directions(graph, name, coefficients, labels=labels, source=source)
-            there = set(graph.units["key"].to_pylist())
-            new[:] = [key for key in changed.units["key"].to_pylist() if key not in there]
-            return changed
-
-        self._store.rewrite(model, change)
-        return new
+        after = self._store.rewrite(
+            model, lambda graph: with_directions(graph, name, coefficients, labels=labels, source=source)
+        )
+        units = zip(after.units["key"].to_pylist(), after.units["layer"].to_pylist(), strict=True)
+        return [key for key, own in units if own == name][-len(made) :]
 
     def delete_direction(self, key: str) -> None:
         """Delete a direction with its edges and all that refers to it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from circuitdb.keep_rule import KeepRule
 
@@ -59,6 +60,12 @@ def strongest(strength: Strengths, count: int) -> Mask:
         np.put_along_axis(exact, order, True, axis=1)
         mask[crowded] &= exact
     return mask
+
+
+def energy_part(of_kept: npt.NDArray[np.float64], total: npt.NDArray[np.float64]) -> pa.Array:
+    """The part of squared strengths [unit] that kept edges carry, missing where there are none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return pa.array(np.minimum(of_kept / total, 1.0), mask=total == 0)
 
 
 def ranks(strength: Strengths, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from circuitdb.backends.base import KernelBlock
 from circuitdb.graph import EdgeKind, Record, properties
-from circuitdb.keep import Mask, ranks
+from circuitdb.keep import Mask, energy_part, ranks
 from circuitdb.kernels import measure
 from ingest.forms import Form
 from ingest.layers import FeatureLayer
@@ -96,9 +96,9 @@ def unit_table(layers: Sequence[ExpandedLayer], kept: Sequence[KeptSegment], ste
             "kind": pa.array(np.full(len(names), "neuron", dtype=object), pa.string()),
             "branch": pa.array([branch for layer in layers for branch in _branches(layer, steps)], pa.string()),
             "bias": pa.array(np.concatenate([layer.form.constant.numpy() for layer in layers]).astype(np.float64)),
-            "in_norm": _present(np.sqrt(total_in), total_in),
-            "energy_kept_in": _part(kept_in, total_in),
-            "energy_kept_out": _part(kept_out, total_out),
+            "in_norm": pa.array(np.sqrt(total_in), mask=total_in == 0),
+            "energy_kept_in": energy_part(kept_in, total_in),
+            "energy_kept_out": energy_part(kept_out, total_out),
         }
     )
 
@@ -116,15 +116,6 @@ def _energies(
             total[layer] = total.get(layer, 0) + energy.sum(axis)
             of_kept[layer] = of_kept.get(layer, 0) + energy.sum(axis, where=part.mask)
     return total, of_kept
-
-
-def _present(values: Reals, total: Reals) -> pa.Array:
-    return pa.array(values, mask=total == 0)
-
-
-def _part(of_kept: Reals, total: Reals) -> pa.Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _present(np.minimum(of_kept / total, 1.0), total)
 
 
 def _branches(layer: ExpandedLayer, steps: Sequence[Step]) -> list[str | None]:

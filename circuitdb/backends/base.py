@@ -28,13 +28,13 @@ Progress = Callable[[str, int, int], None]
 class KernelBlock:
     """Dense kernels between some units of a target layer and some of a source layer.
 
-    kernels: [target, source, y, x], float16. `targets` and `sources` are unit indices within the two layers.
+    kernels: [target, source, y, x], kept as float16. `targets` and `sources` are unit indices within the two layers.
     `offset_y`, `offset_x`: position of `kernels[..., 0, 0]` from the target's centre, in source cells.
     """
 
     targets: npt.NDArray[np.int32]
     sources: npt.NDArray[np.int32]
-    kernels: npt.NDArray[np.float16]
+    kernels: npt.NDArray[np.floating[Any]]
     offset_y: float
     offset_x: float
 

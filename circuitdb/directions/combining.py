@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from circuitdb.backends.base import ModelGraph
+from circuitdb.backends.base import KernelBlock, ModelGraph
 from circuitdb.errors import CircuitdbError
 from circuitdb.graph import EdgeKind
 from circuitdb.keep import Strengths
@@ -56,8 +56,7 @@ class Combined:
         for number, own in enumerate(coefficients):
             some = np.flatnonzero(own)
             low[:, number], high[:, number] = self.low[:, some].min(axis=1), self.high[:, some].max(axis=1)
-            if len(some) == 1:
-                strength[:, number] = np.float32(abs(own[some[0]])) * self.strength[:, some[0]]
+        _set_those_of_one(strength.T, coefficients, self.strength.T)
         strength[low[:, :, 0] == _NOWHERE] = 0
         return Combined(kernels, low, high, self.weight @ coefficients.T, strength)
 
@@ -69,15 +68,13 @@ def _norms(kernels: Floats) -> Strengths:
     return norms
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """A `KernelBlock` of any precision."""
-
-    targets: npt.NDArray[np.int32]
-    sources: npt.NDArray[np.int32]
-    kernels: npt.NDArray[np.floating[Any]]
-    offset_y: float
-    offset_x: float
+def _set_those_of_one(strength: Strengths, coefficients: Reals, of_pairs: Strengths) -> None:
+    """Set the strengths [direction, other] of directions that take one neuron alone, from the neurons' [neuron, other]:
+    so they have no rounding of half precision."""
+    for number, own in enumerate(coefficients):
+        some = np.flatnonzero(own)
+        if len(some) == 1:
+            strength[number] = np.float32(abs(own[some[0]])) * of_pairs[some[0]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +88,12 @@ class Weights:
     target: str
     weight: Reals
     strength: Strengths
-    blocks: Sequence[_Block]
+    blocks: Sequence[KernelBlock]
     offset: tuple[float, float]
     size: tuple[int, int]
 
     @staticmethod
-    def of(ends: tuple[str, str], weight: Reals, strength: Strengths, blocks: Sequence[_Block]) -> Weights:
+    def of(ends: tuple[str, str], weight: Reals, strength: Strengths, blocks: Sequence[KernelBlock]) -> Weights:
         """Between the layers `ends`, with the frame that holds all blocks.
 
         Raises
@@ -143,10 +140,7 @@ class Weights:
             high[place] = np.maximum(high[place], (y + height, x + width))
         weight, of_pairs = (self.weight, self.strength) if at_target else (self.weight.T, self.strength.T)
         strength = _norms(kernels)
-        for number, own_coefficients in enumerate(coefficients):
-            some = np.flatnonzero(own_coefficients)
-            if len(some) == 1:
-                strength[number] = np.float32(abs(own_coefficients[some[0]])) * of_pairs[some[0]]
+        _set_those_of_one(strength, coefficients, of_pairs)
         strength[low[:, :, 0] == _NOWHERE] = 0
         return Combined(kernels, low, high, coefficients @ weight + 0.0, strength)
 
@@ -155,12 +149,7 @@ def dense_weights(graph: ModelGraph, layer: str) -> list[Weights]:
     """The weights of all pairs of neurons that a layer's directions meet with, skips not included."""
     met = _met(graph.dense, layer)
     return [
-        Weights.of(
-            ends,
-            dense.weight.astype(np.float64),
-            dense.strength,
-            [_Block(b.targets, b.sources, b.kernels, b.offset_y, b.offset_x) for b in dense.blocks],
-        )
+        Weights.of(ends, dense.weight.astype(np.float64), dense.strength, dense.blocks)
         for ends, dense in graph.dense.items()
         if ends in met
     ]
@@ -195,7 +184,7 @@ def skip_weights(graph: ModelGraph, layer: str, neuron_at: NeuronAt, widths: Map
                 kernels[form] = np.zeros((*shape, *entries.shape), dtype=np.float32)
             kernels[form][t, s] = entries
         at = [np.arange(count, dtype=np.int32) for count in shape]
-        blocks = [_Block(at[0], at[1], block, *form[2:]) for form, block in kernels.items()]
+        blocks = [KernelBlock(at[0], at[1], block, *form[2:]) for form, block in kernels.items()]
         found.append(Weights.of((source, target), weight, strength, blocks))
     return found
 

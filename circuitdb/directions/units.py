@@ -19,6 +19,7 @@ from circuitdb.directions.combining import Integers, Reals, dense_weights, skip_
 from circuitdb.directions.edges import Network, Sums, Units
 from circuitdb.errors import InputError
 from circuitdb.graph import UnitKind, unit_key
+from circuitdb.keep import energy_part
 from circuitdb.keep_rule import KeepRule
 
 _REFERENCES: Mapping[str, tuple[str, ...]] = {
@@ -215,7 +216,7 @@ def _unit_rows(graph: ModelGraph, layer: str, made: Reals, first: int, sums: Sum
     count = len(made)
     indices = range(first, first + count)
     [depth] = [row["depth"] for row in graph.layers.select(["name", "depth"]).to_pylist() if row["name"] == layer]
-    total_in, kept_in_ = sums.of(True)
+    total_in, kept_in = sums.of(True)
     total_out, kept_out = sums.of(False)
     columns = {
         "key": pa.array([unit_key(graph.name, layer, index) for index in indices], pa.string()),
@@ -226,17 +227,12 @@ def _unit_rows(graph: ModelGraph, layer: str, made: Reals, first: int, sums: Sum
         "kind": pa.array([UnitKind.DIRECTION.value] * count, pa.string()),
         "branch": pa.array(_branches(graph, layer, made), pa.string()),
         "in_norm": pa.array(np.sqrt(total_in), mask=total_in == 0),
-        "energy_kept_in": _part(kept_in_, total_in),
-        "energy_kept_out": _part(kept_out, total_out),
+        "energy_kept_in": energy_part(kept_in, total_in),
+        "energy_kept_out": energy_part(kept_out, total_out),
         "coefficients": pa.array(made.astype(np.float32).tolist(), pa.list_(pa.float32())),
     }
     columns |= {name: _summed(graph, layer, made, name) for name in ("bias", "mean")}
     return pa.table(columns)
-
-
-def _part(of_kept: Reals, total: Reals) -> pa.Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return pa.array(np.minimum(of_kept / total, 1.0), mask=total == 0)
 
 
 def _of_neurons(graph: ModelGraph, layer: str, made: Reals, name: str) -> npt.NDArray[np.object_]:

@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,11 +35,9 @@ def opened(database: str, **options: Any) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-@contextmanager
-def attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def attached(path: Path) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
     """A connection that reads the file; errors are DuckDB's own."""
-    with _of_this_process().attached(path) as connection:
-        yield connection
+    return _of_this_process().attached(path)
 
 
 class _Engine:
