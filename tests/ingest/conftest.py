@@ -1,10 +1,11 @@
-"""Real networks and pictures, loaded once for all tests of the ingest."""
+"""What tests of the ingest share: real networks and pictures, loaded once; a factory and a photograph in files."""
 
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +46,29 @@ def macaws(data_folder: Path) -> Tensor:
         assert file is not None
         picture = Image.open(io.BytesIO(file.read())).convert("RGB")
     return torch.from_numpy(np.asarray(picture, np.float32)[:, 128:640].transpose(2, 0, 1).copy())
+
+
+@pytest.fixture
+def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], str]]:
+    """Write a module of a name and text into the current folder, and get the address of its function `build`."""
+    names = []
+
+    def written(name: str, text: str) -> str:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.chdir(tmp_path)
+        names.append(name)
+        return f"{name}:build"
+
+    yield written
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> str:
+    """A folder with one photograph, which gives 12 crops."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (112, 168, 3)).astype(np.uint8)
+    Image.fromarray(pixels).resize((4 * 224, 3 * 224), Image.Resampling.NEAREST).save(folder / "noise.png")
+    return str(folder)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pyarrow as pa
 import pytest
 import torch
 from conftest import Command
-from PIL import Image
 from tiny_networks import centred, convolution, noise, planted, steps_of
 from torch import nn
 
@@ -118,22 +116,9 @@ def test_a_neuron_becomes_a_neuron_and_a_direction_any_unit() -> None:
 
 
 @pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def network(factory: Callable[[str, str], str]) -> str:
     """A factory in the current folder."""
-    (tmp_path / "tiny_directed.py").write_text(NETWORK)
-    monkeypatch.chdir(tmp_path)
-    yield "tiny_directed:build"
-    sys.modules.pop("tiny_directed", None)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> str:
-    """A folder with one photograph, which gives 12 crops."""
-    folder = tmp_path / "photographs"
-    folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (112, 168, 3)).astype(np.uint8)
-    Image.fromarray(pixels).resize((4 * 224, 3 * 224), Image.Resampling.NEAREST).save(folder / "noise.png")
-    return str(folder)
+    return factory("tiny_directed", NETWORK)
 
 
 def told(database: Database, key: str) -> dict[str, Any]:

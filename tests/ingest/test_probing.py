@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import Command
-from PIL import Image
 from safetensors.torch import save_file
 from tiny_networks import planted
 from torch import Tensor
@@ -41,12 +39,9 @@ def build():
 
 
 @pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def network(factory: Callable[[str, str], str]) -> str:
     """A factory in the current folder."""
-    (tmp_path / "tiny_probed.py").write_text(NETWORK)
-    monkeypatch.chdir(tmp_path)
-    yield "tiny_probed:build"
-    sys.modules.pop("tiny_probed", None)
+    return factory("tiny_probed", NETWORK)
 
 
 @pytest.fixture
@@ -57,16 +52,6 @@ def weights(tmp_path: Path) -> str:
     tensors |= {"2.weight": torch.randn(4, 9, 3, 3, generator=draw), "2.bias": torch.zeros(4)}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "tiny.safetensors")
     return str(tmp_path / "tiny.safetensors")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> str:
-    """A folder with one photograph, which gives 12 crops."""
-    folder = tmp_path / "photographs"
-    folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (112, 168, 3)).astype(np.uint8)
-    Image.fromarray(pixels).resize((4 * 224, 3 * 224), Image.Resampling.NEAREST).save(folder / "noise.png")
-    return str(folder)
 
 
 def test_a_model_is_ingested_and_probed_in_one_go(network: str, weights: str, tmp_path: Path) -> None:
