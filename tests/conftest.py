@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import neo4j_server
 import pytest
 
 from circuitdb.cli import main
+from tests import neo4j_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

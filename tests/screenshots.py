@@ -1,6 +1,6 @@
 """Pictures of report pages for the README, made with the browser of the tests.
 
-`python tests/screenshots.py demo.html docs/images/demo_report.png` photographs a page from its top, 1000 pixels wide
+`python -m tests.screenshots demo.html docs/images/demo_report.png` photographs a page from its top, 1000 pixels wide
 and 1100 high unless `--width` and `--height` say otherwise, at the place that `--at` names (`#section-2`), `--dark` if
 so asked, and keeps the file small by a palette of 256 colours.
 """
@@ -13,8 +13,9 @@ import io
 import time
 from pathlib import Path
 
-from browser import BrowserError, fetch, started
 from PIL import Image
+
+from tests.browser import BrowserError, fetch, started
 
 _COLOURS = 256
 _SETTLED = 0.5

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Command
-from graphs import graph_of
 
 from circuitdb.backends.base import Dense, ModelGraph, Responses
 from circuitdb.backends.duckdb.store import DuckDBStore
@@ -18,6 +16,8 @@ from circuitdb.backends.neo4j.connection import Connection
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.database import Database
 from circuitdb.errors import InputError
+from tests.conftest import Command
+from tests.graphs import graph_of
 
 
 def commuting_graph() -> ModelGraph:

@@ -19,8 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import torch
-from conftest import Command
-from graphs import graph_of, random_responses, with_responses
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +32,8 @@ from circuitdb.database import Database
 from circuitdb.directions import with_directions, without_directions
 from circuitdb.errors import CircuitdbError, InputError
 from ingest.expand import Expansion, expand
+from tests.conftest import Command
+from tests.graphs import graph_of, random_responses, with_responses
 
 Reals = npt.NDArray[np.float64]
 Edges = dict[tuple[str, str, bool], dict[str, Any]]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from circuitdb.errors import InputError
-from circuitdb.keep import KeepRule, kept_in, kept_out, ranks, strongest
+from circuitdb.keep import kept_in, kept_out, ranks, strongest
+from circuitdb.keep_rule import KeepRule
 
 strengths = arrays(
     np.float32, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.sampled_from([0.0, 0.5, 1.0, 1.5, 7.0])

@@ -8,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import Command
-from graphs import graph_of
 
 import circuitdb
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.labels import read_labels
 from ingest.classes import class_labels
+from tests.conftest import Command
+from tests.graphs import graph_of
 
 FAMILIES = {"L0": [{"name": "Curves", "units": [2, 0]}, {"name": "Lines", "units": [1]}], "L1": []}
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import map_table
 
 import circuitdb
 from benchmarks.plans import PLANS
@@ -27,6 +26,7 @@ from circuitdb.pattern.diagram import diagram, motif_diagram
 from ingest.architectures import handwritten
 from ingest.architectures.handwritten.circuits import Circuit
 from ingest.pipeline import ingest_model
+from tests.graphs import map_table
 
 FILES = {file.stem: file for file in library_files()}
 WITHOUT_PLANS = {"clients", "upstream", "universal"}

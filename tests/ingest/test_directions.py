@@ -12,8 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import torch
-from conftest import Command
-from tiny_networks import centred, convolution, noise, planted, steps_of
 from torch import nn
 
 import circuitdb
@@ -32,6 +30,8 @@ from ingest.reprobing import directions_of, probe_models
 from ingest.responses import LayerResponses, measure, part_means
 from ingest.sources import load
 from ingest.transforms import parse_maps
+from tests.conftest import Command
+from tests.tiny_networks import centred, convolution, noise, planted, steps_of
 
 Reals = npt.NDArray[np.float64]
 SIDE = 20
@@ -40,7 +40,7 @@ MAPS = parse_maps(["flip", "rotate(90)"])
 NETWORK = """
 import torch
 from torch import nn
-from tiny_networks import convolution, planted
+from tests.tiny_networks import convolution, planted
 
 EXAMPLE_SHAPE = (1, 3, 40, 40)
 PREPROCESSING = {"channels": "RGB", "range": [-1, 1], "mean": [0, 0, 0], "std": [1, 1, 1], "size": [40, 40]}

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
-from linear_reference import disagreement, layer_steps, reference
 from torch import Tensor, nn
 from torch.nn import functional
 
 from circuitdb.errors import InputError
 from circuitdb.graph import Record, properties
 from ingest.expand import Expansion, expand
+from tests.linear_reference import disagreement, layer_steps, reference
 
 SIDE = 40
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from linear_reference import disagreement, layer_steps, reference
 from torch import Tensor, nn
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.densenet import DenseNet
@@ -21,6 +20,7 @@ from ingest.expand import expand
 from ingest.layers import find_layers
 from ingest.linearise import linearise
 from ingest.tracing import trace
+from tests.linear_reference import disagreement, layer_steps, reference
 
 
 def build(name: str) -> nn.Module:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from tiny_networks import centred, convolution, noise, planted, steps_of
 from torch import Tensor, nn
 
 from circuitdb.errors import InputError
@@ -19,6 +18,7 @@ from ingest.probes import ProbeSet
 from ingest.responses import Measured, measure
 from ingest.stimuli import synthetic
 from ingest.transforms import align, default_maps, fixed_point, hue_matrix, parse_maps, transformed
+from tests.tiny_networks import centred, convolution, noise, planted, steps_of
 
 
 def measured(network: nn.Module, probes: ProbeSet, maps: Sequence[str], side: int | None = None) -> Measured:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_networks import centred, convolution, noise, planted, steps_of
 from torch import nn
 from torch.nn import functional
 
@@ -21,6 +20,7 @@ from ingest.probes import SIDE, ProbeSet, load_probes
 from ingest.responses import LayerResponses, as_input, measure, resized
 from ingest.signatures import GRID, cosines, parts, quantised
 from ingest.stimuli import synthetic
+from tests.tiny_networks import centred, convolution, noise, planted, steps_of
 
 
 def photograph(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Command
 from safetensors.torch import save_file
-from tiny_networks import planted
 from torch import Tensor
 
 from circuitdb.backends import open_store
@@ -21,6 +19,8 @@ from ingest.probing import known_preprocessing, probe
 from ingest.reprobing import probe_models
 from ingest.responses import as_input, resized
 from ingest.sources import Source
+from tests.conftest import Command
+from tests.tiny_networks import planted
 
 NETWORK = """
 import torch

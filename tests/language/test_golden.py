@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from graphs import random_graph
 
 from circuitdb.backends.base import Found, Limits, ModelGraph, Store
 from circuitdb.backends.duckdb import search as duckdb_search
@@ -30,6 +29,7 @@ from circuitdb.language.syntax import Node
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import from_json, from_text, to_json, to_text
+from tests.graphs import random_graph
 
 FOLDER = Path(__file__).with_name("golden")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.motif"))

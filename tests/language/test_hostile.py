@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import graph_of, random_graph
 
 from circuitdb.backends.base import Limits, Store
 from circuitdb.backends.duckdb.store import DuckDBStore
@@ -20,6 +19,7 @@ from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import from_text, to_text
+from tests.graphs import graph_of, random_graph
 
 FOLDER = Path(__file__).with_name("golden")
 CATALOG = {"alexnet": ["L0", "L1", "L2"], "inceptionv1": ["L0", "L1", "L2"]}

@@ -12,11 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import browser as browsers
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Command
 
 import circuitdb
 from circuitdb.backends import open_store
@@ -27,6 +25,8 @@ from circuitdb.reports.drawing.kernel import LEVELS, kernel_part
 from circuitdb.reports.drawing.svg import serialise
 from circuitdb.reports.page import Section, Table, circuits_page, sections_page, write_page
 from circuitdb.reports.page.content import LEVEL_CHARACTERS
+from tests import browser as browsers
+from tests.conftest import Command
 from tests.graphs import graph_of, random_graph, random_responses, toy_graph
 
 CROSSED = "find { left +> l +> both; right +> r +> both; left -| r; right -| l; every edge where share > 0.01 }"

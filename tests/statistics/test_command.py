@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Command
-from graphs import graph_of, toy_graph
 
 import circuitdb
 from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
 from circuitdb.errors import InputError
+from tests.conftest import Command
+from tests.graphs import graph_of, toy_graph
 
 TEXT = "find { {a, b} -> both; c +> a; d +> b; c -| b; d -| a }"
 

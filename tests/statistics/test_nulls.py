@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pytest
-from graphs import graph_of, random_graph
 from scipy import stats
 
 from circuitdb.backends.base import ModelGraph
 from circuitdb.statistics.nulls import EdgeNull, MapNull, Sample
 from circuitdb.transfer import canonical
+from tests.graphs import graph_of, random_graph
 
 Edge = tuple[int, int, str]
 """Source, target, kind."""

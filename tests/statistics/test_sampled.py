@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import random_graph
 
 from circuitdb.backends.base import Limits, ModelGraph
 from circuitdb.backends.duckdb.store import DuckDBStore
@@ -20,6 +19,7 @@ from circuitdb.statistics.nulls import OBSERVED, EdgeNull, MapNull, Null, Sample
 from circuitdb.statistics.sampled import Counter, StoppedError, prepared
 from circuitdb.statistics.significance import NULLS, check, maps_of
 from circuitdb.transfer import canonical
+from tests.graphs import random_graph
 from tests.oracle_graphs import graphs_of
 from tests.random_graphs import random_document
 from tests.random_queries import random_queries

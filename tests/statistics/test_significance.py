@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from graphs import graph_of, random_graph
 from scipy import stats
 
 from circuitdb.backends.base import ModelGraph
@@ -18,6 +17,7 @@ from circuitdb.pattern.compile import compile_query
 from circuitdb.statistics.nulls import EdgeNull, MapNull
 from circuitdb.statistics.significance import Significance, chance_of_circuits, significance
 from circuitdb.transfer import canonical
+from tests.graphs import graph_of, random_graph
 
 CROSS = "find { {a, b} -> both; c +> a; d +> b; c -| b; d -| a }"
 Edge = tuple[str, str, float]

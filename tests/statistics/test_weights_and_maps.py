@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from graphs import edge_table, random_graph
 
 from circuitdb import kernels
 from circuitdb.backends.base import Dense, ModelGraph
 from circuitdb.pattern.maps import parse_map
 from circuitdb.statistics.weights_and_maps import weights_and_maps
+from tests.graphs import edge_table, random_graph
 
 Reals = npt.NDArray[np.float64]
 

@@ -16,11 +16,11 @@ from functools import cache
 
 import numpy as np
 import pyarrow as pa
-from graphs import edge_table, random_responses
 
 from circuitdb.backends.base import ModelGraph, Responses
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.backends.validation import checked
+from tests.graphs import edge_table, random_responses
 
 
 @cache

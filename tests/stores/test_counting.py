@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import graph_of, random_graph
 
 from circuitdb.backends.base import Limits
 from circuitdb.backends.duckdb import algebra, joins
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.pattern.compile import compile_query
+from tests.graphs import graph_of, random_graph
 
 QUERIES = (
     "find { a -> b -> c }",

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import graph_of, random_graph, toy_graph
 
 from circuitdb.backends.base import ModelGraph, Store
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.errors import InputError
 from circuitdb.transfer import canonical, checksum, push
+from tests.graphs import graph_of, random_graph, toy_graph
 
 NAME_OF_FRAGMENTS = "'; MATCH (n) DETACH DELETE n -- `\" $x {0}"
 TABLES = ("layers", "units", "edges", "segments", "labels", "maps", "families", "members", "examples")

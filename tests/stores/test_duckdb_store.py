@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from graphs import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from circuitdb.backends import open_store
+from circuitdb.backends.base import Dense, KernelBlock, ModelGraph
+from circuitdb.backends.duckdb.schema import MODEL_COLUMNS, TABLES
+from circuitdb.backends.duckdb.store import DuckDBStore
+from circuitdb.backends.validation import checked
+from circuitdb.errors import InputError
+from circuitdb.graph import EdgeKind, Record, properties
+from tests.graphs import (
     assert_same_graph,
     graph_of,
     label_table,
@@ -22,17 +32,7 @@ from graphs import (
     toy_graph,
     with_responses,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from stores.killed_writer import large_graph
-
-from circuitdb.backends import open_store
-from circuitdb.backends.base import Dense, KernelBlock, ModelGraph
-from circuitdb.backends.duckdb.schema import MODEL_COLUMNS, TABLES
-from circuitdb.backends.duckdb.store import DuckDBStore
-from circuitdb.backends.validation import checked
-from circuitdb.errors import InputError
-from circuitdb.graph import EdgeKind, Record, properties
+from tests.stores.killed_writer import large_graph
 
 HOSTILE = [
     "'; DROP TABLE unit; --",

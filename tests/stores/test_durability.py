@@ -18,15 +18,14 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from graphs import assert_same_graph, random_graph, toy_graph
-from stores.killed_writer import large_graph, large_responses
 
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError, InputError, StoreBusyError
+from tests.graphs import assert_same_graph, random_graph, toy_graph
+from tests.stores.killed_writer import large_graph, large_responses
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PYTHON_PATH = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
 KILLS = 20
 
 
@@ -39,7 +38,7 @@ class Writer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": PYTHON_PATH},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
 
     def __call__(self, action: str, seed: int, delay: float | str) -> str:
@@ -209,7 +208,7 @@ def test_a_killed_first_write_leaves_no_file_or_a_database(tmp_path: Path) -> No
 
 LIMITED = """
 import resource, sys
-from stores.killed_writer import large_graph
+from tests.stores.killed_writer import large_graph
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
@@ -231,7 +230,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, bystander: ModelG
             [sys.executable, "-c", LIMITED, str(path), str(size)],
             capture_output=True,
             text=True,
-            env=os.environ | {"PYTHONPATH": PYTHON_PATH},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             check=True,
         )
         names = [model["name"] for model in store.models()]
@@ -255,7 +254,7 @@ READ_AND_WRITE = """
 import sys
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError
-from graphs import toy_graph
+from tests.graphs import toy_graph
 from ingest.pipeline import ingest_model
 print([model["name"] for model in DuckDBStore(sys.argv[1]).models()])
 for path in sys.argv[1], sys.argv[1] + "2":
@@ -276,7 +275,7 @@ def test_a_read_only_disk_can_be_read_and_refuses_a_write(tmp_path: Path) -> Non
     DuckDBStore(str(path)).write(toy_graph())
     arguments = ["sh", "-c", READ_ONLY_DISK, "sh", str(disk), str(path), sys.executable, READ_AND_WRITE]
     result = subprocess.run(
-        [*namespace, *arguments], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": PYTHON_PATH}
+        [*namespace, *arguments], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     names = ("zoo.duckdb", "zoo.duckdb", "zoo.duckdb2", "zoo.duckdb2")
     refused = [f"cannot write {disk / name}: its disk is read-only" for name in names]

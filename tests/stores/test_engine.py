@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import random_graph
 
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import StoreBusyError
+from tests.graphs import random_graph
 
 WRITE = """
 import sys, duckdb

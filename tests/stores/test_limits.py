@@ -14,7 +14,6 @@ from typing import cast
 import duckdb
 import numpy as np
 import pytest
-from graphs import random_graph
 
 from circuitdb.backends.base import Limits
 from circuitdb.backends.duckdb.interrupting import fetch_all
@@ -22,6 +21,7 @@ from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError
 from circuitdb.pattern.agreement import candidates_of
 from circuitdb.pattern.compile import compile_query
+from tests.graphs import random_graph
 
 ENDLESS = "find { a -> c; b -> c; a -> d; b -> d; c -> e; d -> e; e -> f; no f -> g where share > a.bias }"
 STAGES = """find {

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import graphs
 import numpy as np
 import pytest
 
@@ -24,6 +23,7 @@ from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.errors import CircuitdbError
 from circuitdb.pattern.compile import compile_query
 from circuitdb.pattern.model import Query
+from tests import graphs
 
 GOLDEN = sorted((Path(__file__).parent.parent / "language" / "golden").glob("*.motif"))
 FOREVER = "find all { unit a; unit b; unit c; unit d; unit e; unit f; unit g; unit h }"

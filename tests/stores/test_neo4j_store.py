@@ -10,11 +10,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import neo4j_server
 import numpy as np
 import pyarrow as pa
 import pytest
-from graphs import graph_of, random_graph, random_responses, toy_graph, with_responses
 from neo4j.exceptions import (
     AuthError,
     ClientError,
@@ -34,11 +32,13 @@ from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import Record, unit_key
 from circuitdb.transfer import checksum
+from tests import neo4j_server
+from tests.graphs import graph_of, random_graph, random_responses, toy_graph, with_responses
 
 WRITER = """
 import sys
-sys.path[:0] = sys.argv[2:]
-from graphs import graph_of
+sys.path.insert(0, sys.argv[2])
+from tests.graphs import graph_of
 from circuitdb.backends.neo4j import batches
 from circuitdb.backends.neo4j.store import Neo4jStore
 batches.BATCH_ROWS = 50
@@ -95,9 +95,9 @@ class TestVisibility:
     def test_a_killed_writer_leaves_nothing_to_be_seen_and_is_swept_by_the_next_write(
         self, neo4j_store: Neo4jStore, neo4j_address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+        root = str(Path(__file__).parents[2])
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, neo4j_address, *path], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, neo4j_address, root], stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
         assert [writer.stdout.readline() for _ in range(2)][1].startswith("('writing', 50, 3600)")
@@ -408,7 +408,7 @@ def test_an_export_refuses_what_the_importer_would_change(tmp_path: Path) -> Non
 def test_the_test_server_stops_when_the_tests_are_killed() -> None:
     """A process that starts a server and is killed leaves neither the server nor its files."""
     code = (
-        f"import sys, time; sys.path.insert(0, {str(Path(neo4j_server.__file__).parent)!r}); import neo4j_server\n"
+        f"import sys, time; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); from tests import neo4j_server\n"
         "with neo4j_server.running() as server:\n    print(server.home, server.address, flush=True); time.sleep(600)"
     )
     try:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from graphs import assert_same_graph, random_graph, random_responses, with_responses
 
 from circuitdb.backends.base import ModelGraph, Responses, Store
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.transfer import checksum, push
+from tests.graphs import assert_same_graph, random_graph, random_responses, with_responses
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pytest
 import scipy.optimize
 import scipy.stats
-from signatures_made import NUMBERS, PICTURES, noise, permutation, random_network, reordered, signatures
 
 from circuitdb.errors import InputError
 from circuitdb.universality.chance import Discoveries, Mixture, Tail, deranged
 from circuitdb.universality.join import MIXED, SHUFFLED, UNTRAINED, Joined, depth_band, halves_of, join
 from circuitdb.universality.matching import one_to_one, soft_group
 from circuitdb.universality.signatures import Signatures, of_norm_one
+from tests.signatures_made import NUMBERS, PICTURES, noise, permutation, random_network, reordered, signatures
 
 
 def first_pairs(joined: Joined) -> dict[int, int]:
