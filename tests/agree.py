@@ -226,8 +226,10 @@ def run(pairs: int, seed: int | str, address: str) -> Iterator[Tally]:
     expected = math.ceil(pairs / QUERIES_PER_DOCUMENT * 1.2) + 1
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         waiting = [pool.submit(compare_document, seed, number, address) for number in range(expected)]
-        yield from _until(pairs, (one.result() for one in waiting))
-        pool.shutdown(cancel_futures=True)
+        try:
+            yield from _until(pairs, (one.result() for one in waiting))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _until(pairs: int, tallies: Iterator[Tally]) -> Iterator[Tally]:

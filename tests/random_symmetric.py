@@ -26,7 +26,7 @@ class Symmetric(Conditions):
         for _ in range(self.rng.choice((0, 0, 1, 2))):
             side = self.rng.choice(sides)
             unit = network.nodes[body.units[side]]
-            match self.rng.choice(("where", "where", "no", "unit", "edge")):
+            match self.rng.choice(("where", "where", "no", "unit", "edge", *["count"] * (2 * bool(body.counted)))):
                 case "where":
                     body.lines.append(f"where {self.on_record(body, 'unit', unit, side + '.')}")
                 case "no":
@@ -34,6 +34,10 @@ class Symmetric(Conditions):
                     ends = self.rng.choice(((side, "none"), ("none", side)))
                     where = self.rng.choice(("share > 0.3", "weight > 0.25", "rank_in = 1", "top = missing"))
                     body.lines.append(f"no {ends[0]} {arrow} {ends[1]} where {where}")
+                case "count":
+                    length = f"count({self.rng.choice(body.counted)})"
+                    other = f"count({self.rng.choice(body.counted)})" if self.chance(0.3) else self.rng.randrange(4)
+                    body.lines.append(f"where {length} {self.rng.choice(('<', '>', '>=', '!=', '='))} {other}")
                 case "unit" if "(" not in side:
                     body.lines.append(f"unit {side} where {self.on_record(body, 'unit', unit, '')}")
                 case _:

@@ -52,8 +52,15 @@ ONCE_ANSWERED_WRONG = [
     "find { flip(a) where mutual }",
     "find { {b, c} -> d  at most 1 e { d -> e  unit b } }",
     "find { {b, c} -> d  at most 1 e { d -> e where b != c or c.mean > b.mean } }",
+    "find { {a, b} -> h  at least 1 x { a -> x }  at least 1 y { b -> y }  where count(x) > 1 }",
+    "find { {a, b} -> h  at least 0 x { x -> a }  at least 0 y { y -> b }  where count(x) != 1 or "
+    "flip(a).mean = missing }",
+    "find { {a, b} -> h  at least 0 x { a -> x }  at least 0 y { b -> y }  where count(x) > count(y)  every edge where "
+    "weight > a.mean }",
 ]
-"""Names that blocks share, `every edge` lines that cover blocks, and a condition on one of two rows that look alike."""
+"""Names that blocks share, `every edge` lines that cover blocks, a condition on one of two rows that look alike, and on
+the length of one of two lists.
+"""
 
 
 def agreed_circuits(document: Document, graphs: Graphs, store: Store, text: str) -> int:

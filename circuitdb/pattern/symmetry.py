@@ -28,7 +28,8 @@ Permutation = tuple[int, ...]
 class Exclusion:
     """A match goes if unit `lesser` comes before unit `unit` by key and the image fulfils `conditions`.
 
-    The units, edges and rows that `conditions` names are those of the pattern; it has no units of its own.
+    The units and edges that `conditions` names are those of the pattern, the rows and counted blocks its own, if it has
+    any; it has no units of its own.
     """
 
     unit: str
@@ -195,8 +196,13 @@ class _Drawing:
     def _renaming(self, g: Permutation) -> dict[str, str]:
         return {name: self._names[g[i]] for i, name in enumerate(self._names)}
 
-    def _canonical(self, parts: tuple[Any, ...], units: Mapping[str, str]) -> list[str]:
+    def _stands_for(self, units: Mapping[str, str]) -> dict[str, Any]:
+        """What each unit, edge, row and counted name of the body stands for, given what its units stand for."""
         names = {**units, **edge_names(self._body, units)}
+        return {**names, **{counted.unit: canonical(counted, names) for counted in self._body.counted}}
+
+    def _canonical(self, parts: tuple[Any, ...], units: Mapping[str, str]) -> list[str]:
+        names = self._stands_for(units)
         return sorted(repr(canonical(part, names)) for part in parts)
 
     def _keeps_blocks(self, g: Permutation) -> bool:
@@ -224,25 +230,28 @@ class _Drawing:
         units = self._renaming(g)
         by_ends = {(e.source, e.target, e.skip): e.name for e in self._body.edges}
         edges = {e.name: by_ends[units[e.source], units[e.target], e.skip] for e in self._body.edges}
-        names = {**units, **edge_names(self._body, units)}
+        names = self._stands_for(units)
         already = set(self._canonical(self._conditions(), dict(self._plain)))
 
         def new(parts: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(rename(part, units, edges) for part in parts if repr(canonical(part, names)) not in already)
 
         layers = tuple(_layer_condition(unit.name, choice) for unit in self._body.units for choice in unit.layers)
-        rows_named = any(
-            isinstance(part, p.RowProperty)
+        named = {
+            type(part)
             for inner in p.bodies(self._body)
             for condition in inner.conditions
             for part in p.subexpressions(condition)
-        )
-        rows = tuple(rename(row, units, edges) for row in self._body.rows) if rows_named else new(self._body.rows)
+        }
+
+        def found_by_name(parts: tuple[Any, ...], name: type) -> tuple[Any, ...]:
+            return rename(parts, units, edges) if name in named else new(parts)
+
         conditions = p.Body(
-            rows=rows,
+            rows=found_by_name(self._body.rows, p.RowProperty),
             conditions=new((*layers, *self._body.conditions)),
             absent=new(self._body.absent),
-            counted=new(self._body.counted),
+            counted=found_by_name(self._body.counted, p.ListLength),
             choices=new(self._body.choices),
         )
         return Exclusion(self._names[first], self._names[g[first]], conditions)

@@ -162,7 +162,7 @@ class Expressions(ABC):
             case p.HowMany(conditions=conditions):
                 return number_true([is_true(self.condition(c)) for c in conditions])
             case p.ListLength(unit=unit):
-                return self.how_many(next(c for c in self._outermost().body.counted if c.unit == unit))
+                return self.how_many(self.counted(unit))
             case p.Agreement():
                 return self._agreement(value)
         return is_true(self.condition(value))
@@ -172,8 +172,9 @@ class Expressions(ABC):
         resolved = self.value(value)
         return resolved if is_double(value) else exp.cast(resolved, exp.DataType.Type.DOUBLE, copy=False)
 
-    def _outermost(self) -> Expressions:
-        return self if self.around is None else self.around._outermost()
+    def counted(self, name: str) -> p.Counted:
+        """The nearest counted block of a name."""
+        return next(c for body in (self.body, *reversed(self.bodies_around())) for c in body.counted if c.unit == name)
 
     def _folded(self, value: p.Expression) -> exp.Expr:
         match value:

@@ -96,9 +96,10 @@ class Frame(Expressions):
         for first, second in differences(self.body, self.bodies_around(), known):
             self.where.append(c.Operation("<>", (self.unit(first), self.unit(second))))
         said = {condition for body in self.bodies_around() for condition in body.conditions}
+        # A name of this body hides that of a body around, so that equal words say something else.
+        own = {*self._units, *self._relationships, *(counted.unit for counted in self.body.counted)}
         for condition in self.body.conditions:
-            # A name of this body hides that of a body around, so that equal words say something else.
-            if condition not in said or not names_in(condition).isdisjoint((*self._units, *self._relationships)):
+            if condition not in said or not names_in(condition).isdisjoint(own):
                 self._add_condition(condition)
         for absent in self.body.absent:
             self.where.append(c.Prefix("NOT", self.fulfilled(absent)))

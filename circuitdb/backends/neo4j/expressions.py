@@ -144,7 +144,7 @@ class Expressions(ABC):
             case p.HowMany(conditions=conditions):
                 return number_true([is_true(self.condition(part)) for part in conditions])
             case p.ListLength(unit=unit):
-                return self.how_many(next(block for block in self._outermost().body.counted if block.unit == unit))
+                return self.how_many(self.counted(unit))
             case p.Agreement():
                 return self._agreement(value)
         return is_true(self.condition(value))
@@ -154,8 +154,10 @@ class Expressions(ABC):
         resolved = self.value(value)
         return resolved if is_double(value) else c.Call("toFloat", (resolved,))
 
-    def _outermost(self) -> Expressions:
-        return self if self.around is None else self.around._outermost()
+    def counted(self, name: str) -> p.Counted:
+        """The nearest counted block of a name."""
+        bodies = (self.body, *reversed(self.bodies_around()))
+        return next(block for body in bodies for block in body.counted if block.unit == name)
 
     def _folded(self, value: p.Expression) -> c.Expression:
         match value:
