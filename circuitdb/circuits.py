@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from circuitdb.units import Unit
 
 Row = Mapping[str, Any]
+_COLUMNS = ("motif", "model", "score")
 
 
 class Reader(Protocol):
@@ -121,11 +122,11 @@ class Circuit:
 class Circuits(Sequence[Circuit]):
     """The circuits that a search found, in order, each made when it is first asked for.
 
-    query: what was searched for. store: address of the database. keep: the keep rule of the models searched, which
-    bounds what can be found. truncated: whether circuits were left out, and stopped_by the limit that did it.
-    total: how many there are in all, where that is known. seconds: how long the search took. remarks: sentences on what
-    the circuits do not tell, such as that the query asked for edges that the keep rule left out. asked: how the search
-    was called. reader: the database searched.
+    names: those under which each circuit gives its units. query: what was searched for. store: address of the database.
+    keep: the keep rule of the models searched, which bounds what can be found. truncated: whether circuits were left
+    out, and stopped_by the limit that did it. total: how many there are in all, where that is known. seconds: how long
+    the search took. remarks: sentences on what the circuits do not tell, such as that the query asked for edges that
+    the keep rule left out. asked: how the search was called. reader: the database searched.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Circuits(Sequence[Circuit]):
         matches: Sequence[Match],
         *,
         motif: str | None,
+        names: Sequence[str],
         query: str,
         store: str,
         keep: str,
@@ -149,6 +151,7 @@ class Circuits(Sequence[Circuit]):
         self._made: list[Circuit | None] = [None] * len(matches)
         self.asked = asked
         self.reader = reader
+        self.names = tuple(names)
         self.query = query
         self.store = store
         self.keep = keep
@@ -185,19 +188,23 @@ class Circuits(Sequence[Circuit]):
         return "\n".join([head, *shown, *rest, *self.remarks])
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a circuit: motif, model, score, and a column of unit keys for each name in the motif."""
+        """One row a circuit: motif, model, score, and a column of unit keys for each name in the motif.
+
+        A name that is the name of another column stands as `unit NAME`.
+        """
         import pandas as pd
 
         return pd.DataFrame(list(self.rows()), columns=self.columns())
 
     def columns(self) -> list[str]:
         """The columns of the circuits as a table."""
-        return ["motif", "model", "score", *(name for circuit in self[:1] for name in circuit.units)]
+        return [*_COLUMNS, *(unit_column(name, _COLUMNS) for name in self.names)]
 
     def rows(self) -> Iterable[dict[str, Any]]:
         """The circuits as rows of a table."""
         for circuit in self:
-            yield {"motif": circuit.motif, "model": circuit.model, "score": circuit.score, **circuit.units}
+            units = {unit_column(name, _COLUMNS): unit for name, unit in circuit.units.items()}
+            yield {"motif": circuit.motif, "model": circuit.model, "score": circuit.score, **units}
 
     def to_networkx(self) -> nx.MultiDiGraph[str]:
         """All circuits as one graph.
@@ -275,6 +282,11 @@ class Circuits(Sequence[Circuit]):
     def to_json(self) -> str:
         """What `circuitdb find --format json` prints, as text."""
         return to_json(self.to_dict())
+
+
+def unit_column(name: str, others: Sequence[str]) -> str:
+    """The column for the units of a name beside these others."""
+    return f"unit {name}" if name in others else name
 
 
 def short_name(key: str) -> str:

@@ -350,6 +350,7 @@ class Database:
         return Circuits(
             found.matches,
             motif=compiled.motif,
+            names=compiled.names,
             query=text,
             store=self.address,
             keep=keep_rules(models, compiled.models),

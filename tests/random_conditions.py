@@ -225,7 +225,8 @@ class Conditions:
         if aggregates:
             choices += [f"{self.rng.choice(('min', 'max', 'sum', 'count'))}({aggregated})"] * 2
             choices += [f"count({self.rng.choice(('weight > 0', 'share >= 0.25', 'top = missing', 'rank_in <= 1'))})"]
-            choices += [f"count({self.rng.choice(body.counted)})"] * bool(body.counted)
+            if body.counted:
+                choices += [f"count({self.rng.choice(body.counted)})"]
         if body.edges:
             edge = self.rng.choice(list(body.edges))
             choices += [f"{edge}.{self.rng.choice(EDGE_NUMBERS)}", f"sign({edge})", f"sign({edge}.weight)"]

@@ -83,3 +83,10 @@ def test_neo4j_finds_the_circuits_that_recur_as_the_oracle_does(neo4j_address: s
     pairs, with_circuits = agreeing(neo4j_address, documents=[4], queries=15)
     assert pairs > 5
     assert with_circuits > 0
+
+
+def test_so_many_analogues_can_be_the_value_of_a_parameter() -> None:
+    text = "motif m(T = {}) {{ T(a, toy) -> b }}"
+    given = compile_query(text.format("flip"), catalog={"toy": []}, parameters={"T": "analog(3)"})
+    assert given == compile_query(text.format("analog(3)"), catalog={"toy": []})
+    assert given.body.rows[0].choices == 3

@@ -57,7 +57,17 @@ def test_pandas_has_a_row_a_circuit_and_a_column_a_unit(database: Database) -> N
 
 
 def test_pandas_keeps_its_columns_where_nothing_was_found(database: Database) -> None:
-    assert len(database.find('find { a +> b } where a.layer = "none"').to_pandas()) == 0
+    table = database.find('find { a +> b } where a.layer = "none"').to_pandas()
+    assert len(table) == 0
+    assert list(table.columns) == ["motif", "model", "score", "a", "b"]
+
+
+def test_units_named_like_another_column_have_a_column_of_their_own(database: Database) -> None:
+    found = database.find("find { model +> {score} }", model="toy")
+    row = found.to_pandas().iloc[0]
+    assert list(row.index) == ["motif", "model", "score", "unit model", "unit score"]
+    assert (row["motif"], row["model"], row["score"]) == ("query", "toy", found[0].score)
+    assert {"model": row["unit model"], "score": row["unit score"]} == found[0].units
 
 
 def test_networkx_has_every_unit_and_edge_once_with_all_properties(database: Database) -> None:

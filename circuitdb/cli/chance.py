@@ -80,16 +80,16 @@ def compare_with_chance(
 
 def _write_csv(result: Significance) -> None:
     """The circuits that were asked for, or else the one row of the result."""
+    from circuitdb.circuits import unit_column
     from circuitdb.cli import output
 
     if result.circuits:
-        names = list(dict.fromkeys(name for chance in result.circuits for name in chance.circuit.units))
-        rows = [
-            {"score": chance.circuit.score, "expected": chance.expected, "p": chance.p, "q": chance.q}
-            | dict(chance.circuit.units)
-            for chance in result.circuits
-        ]
-        output.write_csv(["score", "expected", "p", "q", *names], rows)
+        rows = []
+        for chance in result.circuits:
+            figures = {"score": chance.circuit.score, "expected": chance.expected, "p": chance.p, "q": chance.q}
+            units = {unit_column(name, list(figures)): unit for name, unit in chance.circuit.units.items()}
+            rows.append(figures | units)
+        output.write_csv(list(rows[0]), rows)
     else:
         columns = ("model", "observed", "null_mean", "null_sd", "z", "p", "samples", "seed", "keep", "null")
         output.write_csv(columns, [result.to_dict()])

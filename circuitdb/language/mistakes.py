@@ -199,7 +199,10 @@ def _foreign(source: Source, start: int) -> Diagnostic | None:
         return None
     if run[0] in ("->", "+>", "-|") and first == start:
         return None
-    return Diagnostic("syntax", f"'{run[0]}' does not fit here", source, Span(first, run.end()), (_FOREIGN[run[0]],))
+    hint = _FOREIGN[run[0]]
+    if hint == _ARROWS and (word := re.search(r"\b(score|exactly)\s*$", source.text[max(0, first - 40) : first])):
+        hint = f"{word[1]} begins a statement of its own; as a unit's name it stands in braces here: {{{word[1]}}} -> b"
+    return Diagnostic("syntax", f"'{run[0]}' does not fit here", source, Span(first, run.end()), (hint,))
 
 
 def _bad_text(source: Source, start: int) -> Diagnostic | None:

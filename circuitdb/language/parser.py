@@ -192,6 +192,9 @@ class _Builder(Transformer[Token, Any]):
             raise _MisplacedError("unit-alone", "a unit alone says nothing", left.span, *hints, near=near)
         return s.TermStatement(_span(*c), left, name, where)
 
+    def one_unit(self, c: list[Any]) -> s.Block:
+        return self.block([c[0], self.relation([c[1], None, None, None, None]), c[2]])
+
     def no(self, c: list[Any]) -> s.Statement:
         return s.NoStatement(_span(*c), c[1])
 

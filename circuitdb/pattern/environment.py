@@ -202,27 +202,33 @@ def map_or_none(expression: s.Expression, env: Environment) -> maps.MapName | No
             if isinstance(value, maps.MapName):
                 return value
             text = as_text(value)
-            return None if text is None else _plain(text, expression, env)
+            return None if text is None else _from_text(text, expression, env)
         case s.Name(name=name):
-            return _plain(name, expression, env)
+            return _from_text(name, expression, env)
         case s.Call(function=s.Name(name=name), arguments=(argument,)) if (
             name in (*maps.TURNING, maps.ANALOG) and name not in env.parameters
         ):
-            if name == maps.ANALOG:
-                choices = whole_number(argument, env, "the number of analogues")
-                if not 1 <= choices <= 1000:
-                    env.fail("analog-choices", "analog(K) takes K from 1 to 1000", argument)
-                return maps.MapName(maps.ANALOG, choices=choices)
-            return maps.turned(name, _number(argument, env))
+            return _with_number(name, argument, env)
     return None
 
 
-def _plain(name: str, at: s.Node, env: Environment) -> maps.MapName | None:
-    if name in maps.TURNING:
-        env.fail("map-needs-degrees", f"{name} needs degrees, as in {name}(90)(a)", at)
-    if match := re.fullmatch(r"(rotate|hue)\((-?[0-9]{1,9}(?:\.[0-9]{1,15})?)\)", name):
-        return maps.turned(match[1], float(match[2]))
-    return maps.MapName(name) if name in (*maps.PLAIN, maps.ANALOG) else None
+def _from_text(text: str, at: s.Node, env: Environment) -> maps.MapName | None:
+    """The map of a text, `flip` or `rotate(90)`, or None."""
+    if text in maps.TURNING:
+        env.fail("map-needs-degrees", f"{text} needs degrees, as in {text}(90)(a)", at)
+    if match := re.fullmatch(r"(rotate|hue|analog)\( *(-?[0-9]{1,9}(?:\.[0-9]{1,15})?) *\)", text):
+        return _with_number(match[1], s.Number(at.span, float(match[2])), env)
+    return maps.MapName(text) if text in (*maps.PLAIN, maps.ANALOG) else None
+
+
+def _with_number(kind: str, number: s.Expression, env: Environment) -> maps.MapName:
+    """`rotate` or `hue` by degrees, or so many analogues."""
+    if kind != maps.ANALOG:
+        return maps.turned(kind, _number(number, env))
+    choices = whole_number(number, env, "the number of analogues")
+    if not 1 <= choices <= 1000:
+        env.fail("analog-choices", "analog(K) takes K from 1 to 1000", number)
+    return maps.MapName(maps.ANALOG, choices=choices)
 
 
 def show(expression: s.Expression, env: Environment) -> str:

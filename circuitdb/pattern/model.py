@@ -306,6 +306,12 @@ class Query:
     descending: bool = False
     limit: int | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The names under which results give units and, for counted blocks, lists of units."""
+        units = [text for unit in self.body.units for text in unit.shown_as]
+        return units + [counted.unit for counted in self.body.counted]
+
 
 def subexpressions(expression: Expression) -> Iterator[Expression]:
     """The expression and all expressions in it."""
