@@ -282,6 +282,33 @@ def test_words_say_what_a_query_asks() -> None:
     assert "e.share > 0.1" in said
 
 
+def test_what_every_edge_of_a_used_motif_has_is_said_once() -> None:
+    from circuitdb.pattern.compile import compile_query
+
+    pathway = "motif pathway(least = 0.03) { low +> mid; mid +> high; every edge where share > least } "
+    two = "motif two { use pathway as one; use pathway as other; one.high -> other.low } "
+
+    def said(text: str) -> list[str]:
+        return [line for line in words.in_words(compile_query(pathway + two + text).body) if "share" in line]
+
+    both = "use pathway as p; use pathway as q; p.high -| q.high"
+    assert said(f"find {{ {both} }}") == ["every edge of p and q has share > 0.03"]
+    assert said(f"find {{ {both} as e; where e.share > 0.03 }}") == ["every edge has share > 0.03"]
+    assert said(f"find {{ {both} as e; where e.share > 0.1 }}") == [
+        "e.share > 0.1",
+        "every edge of p and q has share > 0.03",
+    ]
+    assert said("find { use pathway as p; use pathway(least = 0.1) as q; p.high -| q.high }") == [
+        "every edge of p has share > 0.03",
+        "every edge of q has share > 0.1",
+    ]
+    assert said("find { use two as t; t.other.high -> x }") == ["every edge of t.one and t.other has share > 0.03"]
+    assert said("find { use pathway as p; p.low -> p.high }") == [
+        "(p.low +> p.mid).share > 0.03",
+        "(p.mid +> p.high).share > 0.03",
+    ]
+
+
 @pytest.fixture(scope="module")
 def stories(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two sections, the first with two circuits side by side, a drawing, a table and chance."""
