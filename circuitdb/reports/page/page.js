@@ -7,6 +7,7 @@
   const RED = "#b2182b", BLUE = "#2166ac", FAINT = "#b5b5b5";
   const EDGE = { source: 0, target: 1, kind: 2, weight: 3, share: 4, strength: 5, rank_in: 6, rank_out: 7, coherence: 8, kernel: 9, largest: 10 };
   const STEP = 20;
+  const SHRINKS = 530; // pixels: a drawing no wider is shrunk to a phone, a wider one is scrolled there
 
   const short = (key) => key.slice(key.indexOf("/") + 1);
   const number = (value, digits = 3) => (value === null || value === undefined ? "" : String(Number(value.toPrecision(digits))));
@@ -71,10 +72,13 @@
     }
   }
 
+  const isWide = (drawing) => Number(drawing.getAttribute("width")) > SHRINKS;
+
   function figure(body, label) {
     const root = new DOMParser().parseFromString(body, "image/svg+xml").documentElement;
     root.querySelectorAll("use").forEach((use) => need(use.getAttribute("href").slice(1)));
-    return make("div", { class: "figure", tabindex: "0", role: "group", "aria-label": label }, document.importNode(root, true));
+    const kind = isWide(root) ? "figure wide" : "figure";
+    return make("div", { class: kind, tabindex: "0", role: "group", "aria-label": label }, document.importNode(root, true));
   }
 
   function kernelPicture(edge, scale, side) {
@@ -268,6 +272,7 @@
     place.replaceChildren(...content);
   }
 
+  document.querySelectorAll(".figure > svg").forEach((drawing) => drawing.parentNode.classList.toggle("wide", isWide(drawing)));
   const page = document.getElementById("unit-page");
   if (data.kind === "unit") {
     unitPage(Object.keys(units)[0], page);
