@@ -98,7 +98,7 @@
   function table(columns, rows, caption) {
     const head = make("tr", {}, ...columns.map((c) => make("th", { scope: "col", class: c.number ? "number" : null }, c.name)));
     const body = rows.map((row) => make("tr", {}, ...columns.map((c) => make("td", { class: c.number ? "number" : null }, c.of(row)))));
-    return make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body));
+    return make("table", {}, make("caption", {}, make("span", {}, caption)), make("thead", {}, head), make("tbody", {}, ...body));
   }
 
   const unitLink = (key, text) => (units[key] ? make("a", { href: `#unit=${encodeURIComponent(key)}` }, text || short(key)) : text || short(key));
@@ -127,15 +127,29 @@
     return make("p", { class: "names" }, ...listed);
   }
 
+  // In sections the circuits of a group are one circuit in several networks; numbers begin anew in every section.
+  const several = new Set(circuits.map((c) => c.model)).size > 1;
+  const called = circuits.map((_, n) => `Circuit ${n + 1}`), section = circuits.map(() => "");
+  const places = [...document.querySelectorAll("[data-circuits]")].map((place) => [place, JSON.parse(place.dataset.circuits)]);
+  for (const [place, groups] of places) {
+    groups.forEach((group, number_) => group.forEach((n) => {
+      called[n] = groups.length > 1 ? `Circuit ${number_ + 1}` : "Circuit";
+      section[n] = place.closest("section").querySelector("h2").textContent;
+    }));
+  }
+
   function card(circuit) {
-    const number_ = circuits.indexOf(circuit) + 1;
-    const several = new Set(circuits.map((c) => c.model)).size > 1;
-    const heading = make("h3", {}, `Circuit ${number_}`,
+    const place = circuits.indexOf(circuit);
+    const heading = make("h3", {}, called[place],
       make("span", { class: "score" }, [several ? circuit.model : "", circuit.score === null ? "" : `score ${number(circuit.score)}`].filter(Boolean).join(" · ")));
     const edges = make("details", {}, make("summary", {}, "Edges with numbers"));
     edges.addEventListener("toggle", () => { if (edges.open && edges.children.length === 1) edges.append(edgeTable(circuit.edges)); });
-    return make("article", { id: `circuit-${number_}` }, heading, namesOf(circuit),
-      circuit.body ? figure(circuit.body, `Drawing of circuit ${number_}`) : "", edges);
+    return make("article", { id: `circuit-${place + 1}` }, heading, namesOf(circuit), drawingOf(place), edges);
+  }
+
+  function drawingOf(place) {
+    const { body, model } = circuits[place];
+    return body ? figure(body, `Drawing of ${called[place].toLowerCase()}${several ? ` in ${model}` : ""}`) : "";
   }
 
   const texts = circuits.map((circuit) =>
@@ -186,8 +200,7 @@
   // --- circuits that stand in sections, those of a group side by side --------------------------------------------------
 
   function drawGroups() {
-    for (const place of document.querySelectorAll("[data-circuits]")) {
-      const groups = JSON.parse(place.dataset.circuits);
+    for (const [place, groups] of places) {
       place.append(...groups.map((group) => (group.length === 1 ? card(circuits[group[0]]) : make("div", { class: "beside" }, ...group.map((n) => card(circuits[n]))))));
     }
   }
@@ -266,7 +279,7 @@
     if (data.kind !== "unit") {
       const holding = circuits.map((circuit, n) => [circuit, n]).filter(([circuit]) => keysOf(circuit).includes(key));
       content.push(make("h3", {}, `In ${holding.length} circuit${holding.length === 1 ? "" : "s"} here`));
-      content.push(...holding.slice(0, 5).map(([circuit, n]) => make("div", {}, make("p", { class: "names" }, make("b", {}, `Circuit ${n + 1}`)), namesOf(circuit), circuit.body ? figure(circuit.body, `Drawing of circuit ${n + 1}`) : "")));
+      content.push(...holding.slice(0, 5).map(([circuit, n]) => make("div", {}, make("p", { class: "names" }, make("b", {}, [called[n], section[n], several ? circuit.model : ""].filter(Boolean).join(" · "))), namesOf(circuit), drawingOf(n))));
       if (holding.length > 5) content.push(make("p", {}, `and ${holding.length - 5} more`));
     }
     place.replaceChildren(...content);
