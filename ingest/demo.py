@@ -9,6 +9,8 @@ in pictures. Of the decoys, which lack one part each, none should be found.
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -304,6 +306,7 @@ def tell(found: Demonstration, console: Console) -> None:
     console.print(Text(f"The same in pictures: {found.report}", style="bold"), soft_wrap=True)
     console.print(f"The networks are in {found.database}. Try next:", soft_wrap=True)
     for command in (
+        *activation(),
         f"circuitdb ls handwritten --db {found.database}",
         f"circuitdb show handwritten/parts:3 --db {found.database}",
         f"circuitdb find 'find {{ a +> b -| c }} in handwritten limit 5' --db {found.database}",
@@ -312,6 +315,15 @@ def tell(found: Demonstration, console: Console) -> None:
         "circuitdb ingest --help",
     ):
         console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
+
+
+def activation() -> list[str]:
+    """The line that makes `circuitdb` a command of the shell, where it is not one yet and lies in an environment."""
+    script = Path(sys.prefix, "bin", "activate")
+    if shutil.which("circuitdb") or not script.is_file():
+        return []
+    near = script.relative_to(Path.cwd()) if Path(sys.prefix).is_relative_to(Path.cwd()) else script
+    return [f". {shlex.quote(str(near))}"]
 
 
 def _page(found: Demonstration, answers: Sequence[_Answer], database: Database) -> str:

@@ -37,23 +37,44 @@ def listed(names: Sequence[str]) -> str:
 
 
 def conditions(body: p.Body) -> Iterator[str]:
-    """The conditions of a body; one that holds for each of its edges stands once."""
+    """The conditions of a body; one that holds for each of its edges, or for each that `use` wrote out, stands once."""
     asked = list(conditions_asked(body))
-    names = {edge.name for edge in body.edges}
     alike: dict[str, set[str]] = {}
     for condition in asked:
         if (edge := _only_edge(condition)) is not None:
             alike.setdefault(_of_any_edge(condition, edge), set()).add(edge)
-    common = {text for text, edges in alike.items() if edges == names and len(names) > 1}
+    common = {text: _in_common(edges, body) for text, edges in alike.items()}
     told: set[str] = set()
     for condition in asked:
         edge = _only_edge(condition)
-        text = None if edge is None else _of_any_edge(condition, edge)
-        if text not in common or text is None:
+        text = "" if edge is None else _of_any_edge(condition, edge)
+        whose, covered = common.get(text, ("", frozenset()))
+        if edge not in covered:
             yield text_of(condition)
         elif text not in told:
             told.add(text)
-            yield f"every edge has {text}"
+            yield f"every edge{whose} has {text}"
+
+
+def _in_common(edges: set[str], body: p.Body) -> tuple[str, frozenset[str]]:
+    """Of these edges those that are all of a body, or else all of some of the motifs that it uses, with the words that
+    say so; none where these are fewer than two."""
+    if edges == {edge.name for edge in body.edges}:
+        return "", frozenset(edges if len(edges) > 1 else ())
+    of_uses: dict[str, set[str]] = {}
+    for edge in body.edges:
+        for use in _uses(edge.source) & _uses(edge.target):
+            of_uses.setdefault(use, set()).add(edge.name)
+    whole = [use for use, own in of_uses.items() if own <= edges]
+    whole = sorted(use for use in whole if use.rpartition(".")[0] not in whole)
+    covered = frozenset(name for use in whole for name in of_uses[use])
+    return (f" of {listed(whole)}", covered) if len(covered) > 1 else ("", frozenset())
+
+
+def _uses(unit: str) -> set[str]:
+    """The names of the `use` statements that wrote a unit: `a` and `a.b` of `a.b.low`."""
+    parts = unit.split(".")
+    return {".".join(parts[:depth]) for depth in range(1, len(parts))}
 
 
 def _only_edge(condition: p.Expression) -> str | None:

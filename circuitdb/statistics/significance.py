@@ -153,7 +153,7 @@ class Significance:
         elif len(set(self.counts)) == 1:
             chance = f"all {self.samples:,} graphs with shuffled {what} hold {self.counts[0]:,}"
         else:
-            chance = f"graphs with shuffled {what} hold {_round(self.null_mean)} ± {_round(self.null_sd)}"
+            chance = f"graphs with shuffled {what} hold {_round(self.null_mean)} ± {_round(self.null_sd)} on average"
         if self.observed > max(self.counts):
             verdict = f"none of {self.samples:,} held as many (p = {self.p:.2g})"
         elif self.observed < min(self.counts):

@@ -14,6 +14,7 @@ import circuitdb
 from circuitdb.cli import build_app
 from circuitdb.language.library import library_files
 from ingest.architectures import handwritten
+from ingest.demo import activation
 from ingest.stories import DECOYS, FIRST, QUESTIONS, SECOND
 
 
@@ -97,3 +98,22 @@ def test_the_demonstration_can_be_run_again_and_tells_its_stories_in_words(
     assert str(path) in result.stdout.replace("\n", "")
     assert f"The same in pictures: {page}" in result.stdout
     assert "dog head facing left" in page.read_text(encoding="utf-8")
+
+
+def test_what_to_try_next_begins_with_the_environment_where_the_command_is_not_at_hand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / ".venv" / "bin" / "activate"
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert activation() == []
+    script.parent.mkdir(parents=True)
+    script.touch()
+    assert activation() == [". .venv/bin/activate"]
+    monkeypatch.chdir(script.parent)
+    assert activation() == [f". {script}"]
+    command = script.with_name("circuitdb")
+    command.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert activation() == []

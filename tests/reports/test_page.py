@@ -282,9 +282,37 @@ def test_words_say_what_a_query_asks() -> None:
     assert "e.share > 0.1" in said
 
 
+def test_what_every_edge_of_a_used_motif_has_is_said_once() -> None:
+    from circuitdb.pattern.compile import compile_query
+
+    pathway = "motif pathway(least = 0.03) { low +> mid; mid +> high; every edge where share > least } "
+    two = "motif two { use pathway as one; use pathway as other; one.high -> other.low } "
+
+    def said(text: str) -> list[str]:
+        return [line for line in words.in_words(compile_query(pathway + two + text).body) if "share" in line]
+
+    both = "use pathway as p; use pathway as q; p.high -| q.high"
+    assert said(f"find {{ {both} }}") == ["every edge of p and q has share > 0.03"]
+    assert said(f"find {{ {both} as e; where e.share > 0.03 }}") == ["every edge has share > 0.03"]
+    assert said(f"find {{ {both} as e; where e.share > 0.1 }}") == [
+        "e.share > 0.1",
+        "every edge of p and q has share > 0.03",
+    ]
+    assert said("find { use pathway as p; use pathway(least = 0.1) as q; p.high -| q.high }") == [
+        "every edge of p has share > 0.03",
+        "every edge of q has share > 0.1",
+    ]
+    assert said("find { use two as t; t.other.high -> x }") == ["every edge of t.one and t.other has share > 0.03"]
+    assert said("find { use pathway as p; p.low -> p.high }") == [
+        "(p.low +> p.mid).share > 0.03",
+        "(p.mid +> p.high).share > 0.03",
+    ]
+
+
 @pytest.fixture(scope="module")
 def stories(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two sections, the first with two circuits side by side, a drawing, a table and chance."""
+    """A page of three sections, the first with two circuits side by side, a drawing, a table and chance, the last with
+    one circuit and a table of long texts."""
     file = tmp_path_factory.mktemp("stories") / "stories.html"
     found = database.find(CROSSED, model="toy")
     others = database.find("find { x -> y -> z }", model="many")
@@ -299,9 +327,14 @@ def stories(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pat
             asked=found,
             significance=chance,
         ),
-        Section("Words alone", ("Nothing is drawn here.",)),
+        Section("Words alone", ("Nothing is drawn here.", "The strongest: a -> b -| c.")),
+        Section(
+            "One more", tables=[Table("Long", ("name", "text"), [("a", "many words " * 40)])], groups=[[others[2]]]
+        ),
     ]
-    page = sections_page("Stories", "A lead.", sections, database, models=["toy", "many"], command="circuitdb demo")
+    page = sections_page(
+        "Stories of a_long_name", "A lead.", sections, database, models=["toy", "many"], command="circuitdb demo"
+    )
     write_page(file, page)
     return file
 
@@ -312,9 +345,9 @@ def test_a_page_in_sections_tells_each_with_its_table_circuits_and_chance(storie
         assert said in parsed.text
     assert "of 20 held as many" in parsed.text or "of 20 hold" in parsed.text or "20 graphs" in parsed.text
     assert HOSTILE in parsed.text
-    assert len(parsed.data["circuits"]) == 3
+    assert len(parsed.data["circuits"]) == 4
     groups = [json.loads(str(a["data-circuits"])) for _, a in parsed.elements if "data-circuits" in a]
-    assert groups == [[[0, 1], [2]]]
+    assert groups == [[[0, 1], [2]], [[3]]]
     assert "circuitdb demo" in parsed.words
 
 
@@ -483,7 +516,7 @@ def test_axe_finds_nothing_to_mend(browser: browsers.Browser, page: Path, dark: 
 def test_a_page_in_sections_is_as_whole_and_as_readable(browser: browsers.Browser, stories: Path, dark: bool) -> None:
     browser.open(stories, dark=dark)
     assert browser.run("return document.querySelectorAll('.beside article').length") == 2
-    assert browser.run("return document.querySelectorAll('article').length") == 3
+    assert browser.run("return document.querySelectorAll('article').length") == 4
     browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
     assert browser.violations() == []
     browser.run("document.querySelector('#unit-table a').click()")
@@ -495,6 +528,55 @@ def test_a_page_in_sections_is_as_whole_and_as_readable(browser: browsers.Browse
     assert browser.requests() == [stories.as_uri()]
     browser.open(stories, width=390)
     assert browser.run("return document.documentElement.scrollWidth") <= 390
+
+
+def test_a_circuit_has_one_number_in_all_networks_and_none_where_it_is_alone_in_its_section(
+    browser: browsers.Browser, stories: Path
+) -> None:
+    browser.open(stories)
+    assert names(browser) == ["Circuit 1", "Circuit 1", "Circuit 2", "Circuit"]
+    ids = browser.run("return [...document.querySelectorAll('article')].map(a => a.id)")
+    assert ids == ["circuit-1", "circuit-2", "circuit-3", "circuit-4"]
+    unit = browser.run("const a = document.querySelector('#circuit-4 .names a'); a.click(); return a.hash.slice(6)")
+    for _ in range(50):
+        if browser.run("return document.getElementById('overview').hidden"):
+            break
+    told = browser.run("return [...document.querySelectorAll('#unit-page .names > b')].map(b => b.textContent)")
+    assert "Circuit · One more · many" in told, unit
+
+
+_SHOWN = "return [...document.querySelectorAll('.figure > svg')].map(s => [s.getAttribute('width'), s.clientWidth])"
+
+
+def test_no_drawing_is_enlarged_and_a_small_one_fits_a_phone(browser: browsers.Browser, stories: Path) -> None:
+    browser.open(stories, width=390)
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    widths = [(float(natural), shown) for natural, shown in browser.run(_SHOWN)]
+    assert min(widths)[0] <= 530 < max(widths)[0]
+    for natural, shown in widths:
+        assert shown <= 350 if natural <= 530 else 350 < shown <= natural + 1
+    browser.open(stories, width=1280)
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert all(shown <= float(natural) + 1 for natural, shown in browser.run(_SHOWN))
+    browser.open(stories, width=800)
+    wider = "return [...document.querySelectorAll('.figure')].filter(f => f.scrollWidth > f.clientWidth + 1).length"
+    assert browser.run(wider) == 0
+
+
+def test_arrows_captions_titles_and_long_cells_break_where_they_should(
+    browser: browsers.Browser, stories: Path
+) -> None:
+    text = stories.read_text(encoding="utf-8")
+    assert '<p>The strongest: a <span class="whole">-&gt;</span> b <span class="whole">-|</span> c.</p>' in text
+    assert "<h1>Stories of a_<wbr>long_<wbr>name</h1>" in text
+    browser.open(stories, width=1280)
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert browser.run("return getComputedStyle(document.querySelector('p .whole')).whiteSpace") == "nowrap"
+    cut = "return [...document.querySelectorAll('section > .scroll')].map(s => s.scrollWidth - s.clientWidth)"
+    assert browser.run(cut)[1] <= 0
+    browser.open(stories, width=320)
+    ends = "return [...document.querySelectorAll('caption span')].map(c => c.getBoundingClientRect().right)"
+    assert all(right <= 320 for right in browser.run(ends))
 
 
 def test_it_prints_on_paper(browser: browsers.Browser, page: Path) -> None:

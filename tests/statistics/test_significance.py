@@ -175,7 +175,8 @@ def test_figures_follow_from_the_counts() -> None:
 
 def test_the_sentence_says_more_fewer_or_as_many() -> None:
     assert result_of(9, [1, 2, 3], motif="m", model="net").sentence == (
-        "m is found 9 times in net; graphs with shuffled edges hold 2 ± 1; none of 3 held as many (p = 0.25)."
+        "m is found 9 times in net; graphs with shuffled edges hold 2 ± 1 on average; "
+        "none of 3 held as many (p = 0.25)."
     )
     assert "1 of 3 held as many or more (p = 0.5)" in result_of(3, [1, 2, 3]).sentence
     assert "each of 3 held more: fewer than by chance (p = 0.25)" in result_of(0, [1, 2, 3]).sentence

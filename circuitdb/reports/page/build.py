@@ -25,6 +25,8 @@ from circuitdb.reports.drawing.render import render
 from circuitdb.reports.page import content
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from circuitdb.circuits import Asked, Circuits, Reader
     from circuitdb.statistics.significance import Significance
 
@@ -33,6 +35,8 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
 )
 _INPUTS_TRIED = 12
+_ARROW = re.compile(r"[-+]&gt;|-\|")
+"""An arrow of the motif language in escaped text."""
 
 
 def circuits_page(
@@ -147,7 +151,7 @@ def filled(*, values: Mapping[str, Any], **fields: Any) -> str:
         lstrip_blocks=True,
     )
     style, script = (_FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    environment.filters["figure"] = _figure
+    environment.filters.update(figure=_figure, whole=_whole, parted=_parted)
     return environment.get_template("page.html").render(
         policy=_POLICY.format(style=_hash(style), script=_hash(script)),
         style=Markup(style),
@@ -173,6 +177,20 @@ def _figure(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:#.3g}".removesuffix(".")
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _whole(text: str) -> Markup:
+    """Text whose arrows, as `->`, stay in one line."""
+    from markupsafe import Markup, escape
+
+    return Markup(_ARROW.sub(r'<span class="whole">\g<0></span>', str(escape(text))))
+
+
+def _parted(text: str) -> Markup:
+    """Text that may go on in the next line behind an underscore."""
+    from markupsafe import Markup, escape
+
+    return escape(text).replace("_", Markup("_<wbr>"))
 
 
 def _hash(text: str) -> str:

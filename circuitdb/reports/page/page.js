@@ -7,6 +7,7 @@
   const RED = "#b2182b", BLUE = "#2166ac", FAINT = "#b5b5b5";
   const EDGE = { source: 0, target: 1, kind: 2, weight: 3, share: 4, strength: 5, rank_in: 6, rank_out: 7, coherence: 8, kernel: 9, largest: 10 };
   const STEP = 20;
+  const SHRINKS = 530; // pixels: a drawing no wider is shrunk to a phone, a wider one is scrolled there
 
   const short = (key) => key.slice(key.indexOf("/") + 1);
   const number = (value, digits = 3) => (value === null || value === undefined ? "" : String(Number(value.toPrecision(digits))));
@@ -71,10 +72,13 @@
     }
   }
 
+  const isWide = (drawing) => Number(drawing.getAttribute("width")) > SHRINKS;
+
   function figure(body, label) {
     const root = new DOMParser().parseFromString(body, "image/svg+xml").documentElement;
     root.querySelectorAll("use").forEach((use) => need(use.getAttribute("href").slice(1)));
-    return make("div", { class: "figure", tabindex: "0", role: "group", "aria-label": label }, document.importNode(root, true));
+    const kind = isWide(root) ? "figure wide" : "figure";
+    return make("div", { class: kind, tabindex: "0", role: "group", "aria-label": label }, document.importNode(root, true));
   }
 
   function kernelPicture(edge, scale, side) {
@@ -94,7 +98,7 @@
   function table(columns, rows, caption) {
     const head = make("tr", {}, ...columns.map((c) => make("th", { scope: "col", class: c.number ? "number" : null }, c.name)));
     const body = rows.map((row) => make("tr", {}, ...columns.map((c) => make("td", { class: c.number ? "number" : null }, c.of(row)))));
-    return make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body));
+    return make("table", {}, make("caption", {}, make("span", {}, caption)), make("thead", {}, head), make("tbody", {}, ...body));
   }
 
   const unitLink = (key, text) => (units[key] ? make("a", { href: `#unit=${encodeURIComponent(key)}` }, text || short(key)) : text || short(key));
@@ -123,15 +127,29 @@
     return make("p", { class: "names" }, ...listed);
   }
 
+  // In sections the circuits of a group are one circuit in several networks; numbers begin anew in every section.
+  const several = new Set(circuits.map((c) => c.model)).size > 1;
+  const called = circuits.map((_, n) => `Circuit ${n + 1}`), section = circuits.map(() => "");
+  const places = [...document.querySelectorAll("[data-circuits]")].map((place) => [place, JSON.parse(place.dataset.circuits)]);
+  for (const [place, groups] of places) {
+    groups.forEach((group, number_) => group.forEach((n) => {
+      called[n] = groups.length > 1 ? `Circuit ${number_ + 1}` : "Circuit";
+      section[n] = place.closest("section").querySelector("h2").textContent;
+    }));
+  }
+
   function card(circuit) {
-    const number_ = circuits.indexOf(circuit) + 1;
-    const several = new Set(circuits.map((c) => c.model)).size > 1;
-    const heading = make("h3", {}, `Circuit ${number_}`,
+    const place = circuits.indexOf(circuit);
+    const heading = make("h3", {}, called[place],
       make("span", { class: "score" }, [several ? circuit.model : "", circuit.score === null ? "" : `score ${number(circuit.score)}`].filter(Boolean).join(" · ")));
     const edges = make("details", {}, make("summary", {}, "Edges with numbers"));
     edges.addEventListener("toggle", () => { if (edges.open && edges.children.length === 1) edges.append(edgeTable(circuit.edges)); });
-    return make("article", { id: `circuit-${number_}` }, heading, namesOf(circuit),
-      circuit.body ? figure(circuit.body, `Drawing of circuit ${number_}`) : "", edges);
+    return make("article", { id: `circuit-${place + 1}` }, heading, namesOf(circuit), drawingOf(place), edges);
+  }
+
+  function drawingOf(place) {
+    const { body, model } = circuits[place];
+    return body ? figure(body, `Drawing of ${called[place].toLowerCase()}${several ? ` in ${model}` : ""}`) : "";
   }
 
   const texts = circuits.map((circuit) =>
@@ -182,8 +200,7 @@
   // --- circuits that stand in sections, those of a group side by side --------------------------------------------------
 
   function drawGroups() {
-    for (const place of document.querySelectorAll("[data-circuits]")) {
-      const groups = JSON.parse(place.dataset.circuits);
+    for (const [place, groups] of places) {
       place.append(...groups.map((group) => (group.length === 1 ? card(circuits[group[0]]) : make("div", { class: "beside" }, ...group.map((n) => card(circuits[n]))))));
     }
   }
@@ -262,12 +279,13 @@
     if (data.kind !== "unit") {
       const holding = circuits.map((circuit, n) => [circuit, n]).filter(([circuit]) => keysOf(circuit).includes(key));
       content.push(make("h3", {}, `In ${holding.length} circuit${holding.length === 1 ? "" : "s"} here`));
-      content.push(...holding.slice(0, 5).map(([circuit, n]) => make("div", {}, make("p", { class: "names" }, make("b", {}, `Circuit ${n + 1}`)), namesOf(circuit), circuit.body ? figure(circuit.body, `Drawing of circuit ${n + 1}`) : "")));
+      content.push(...holding.slice(0, 5).map(([circuit, n]) => make("div", {}, make("p", { class: "names" }, make("b", {}, [called[n], section[n], several ? circuit.model : ""].filter(Boolean).join(" · "))), namesOf(circuit), drawingOf(n))));
       if (holding.length > 5) content.push(make("p", {}, `and ${holding.length - 5} more`));
     }
     place.replaceChildren(...content);
   }
 
+  document.querySelectorAll(".figure > svg").forEach((drawing) => drawing.parentNode.classList.toggle("wide", isWide(drawing)));
   const page = document.getElementById("unit-page");
   if (data.kind === "unit") {
     unitPage(Object.keys(units)[0], page);

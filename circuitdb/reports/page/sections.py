@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from circuitdb.reports.drawing import Drawing
     from circuitdb.statistics.significance import Significance
 
+_LINE = 36
+"""Characters; columns with longer texts wrap them."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -31,6 +34,12 @@ class Table:
     def numbers(self) -> list[bool]:
         """Which columns hold numbers."""
         return [any(isinstance(row[place], int | float) for row in self.rows) for place in range(len(self.heads))]
+
+    @property
+    def long(self) -> list[bool]:
+        """Which columns hold texts too long for a line."""
+        texts = [[row[place] for row in self.rows] for place in range(len(self.heads))]
+        return [any(isinstance(text, str) and len(text) > _LINE for text in column) for column in texts]
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ def universality_page(
                     f"by edges of the same sign. Up to {found.choices} analogues may stand for a unit. Beside the "
                     "number stands how many come back by chance: with each unit's analogues exchanged for those of "
                     "another unit of its layer (permuted matches), with units that answer as much alike but are not "
-                    "the match (decoys, of the circuits all of whose units have such), and in a network whose edges "
-                    "are shuffled (rewired edges).",
+                    "the match (decoys), and in a network whose edges are shuffled (rewired edges). Decoys can only "
+                    "be tried for circuits in which each unit has one; how many of these come back stands in brackets.",
                     f"Drawn are at most {_MOST_SHOWN}: those that come back in most networks, the strongest first, "
                     "each beside its counterparts.",
                 ),
