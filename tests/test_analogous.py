@@ -80,7 +80,7 @@ def test_duckdb_finds_the_circuits_that_recur_as_the_oracle_does() -> None:
 
 
 def test_neo4j_finds_the_circuits_that_recur_as_the_oracle_does(neo4j_address: str) -> None:
-    pairs, with_circuits = agreeing(neo4j_address, documents=[4], queries=15)
+    pairs, with_circuits = agreeing(neo4j_address, documents=[6], queries=15)
     assert pairs > 5
     assert with_circuits > 0
 

@@ -19,11 +19,18 @@ _HINT = "edges and maps other than analog stay within one model"
 def place_in_models(body: p.Body, places: Mapping[str, tuple[Source, Span]]) -> p.Body:
     """The body with every unit's `model` filled in; `places` says where in the text each unit is first named.
 
+    Where the units of a body lie is decided by its own edges and rows and by the bodies around it, never by those in it.
+
     Raises
     ------
     MotifError
         If a unit would lie both in the model searched and in another, or in two others.
     """
+    return _placed(body, {}, places)
+
+
+def _placed(body: p.Body, around: Mapping[str, str | None], places: Mapping[str, tuple[Source, Span]]) -> p.Body:
+    """`around`: the models of the units of the bodies around, None for the model searched."""
     parent: dict[str, str] = {}
 
     def group(unit: str) -> str:
@@ -31,34 +38,34 @@ def place_in_models(body: p.Body, places: Mapping[str, tuple[Source, Span]]) -> 
             unit = parent[unit]
         return unit
 
-    inner = list(p.bodies(body))
-    rows = [row for part in inner for row in part.rows]
-    for part in inner:
-        joins = [(edge.source, edge.target) for edge in part.edges]
-        joins += [(row.source, row.target) for row in part.rows if row.model is None]
-        for source_unit, target_unit in joins:
-            parent[group(source_unit)] = group(target_unit)
-    placed: dict[str, str] = {}
-    for row in rows:
-        if row.model is None:
-            continue
-        known = placed.setdefault(group(row.target), row.model)
-        if known != row.model or group(row.source) == group(row.target):
-            other = known if known != row.model else "the model searched"
-            message = f"{row.target} would lie both in {row.model} and in {other}"
-            raise MotifError(Diagnostic("two-models", message, *places[row.target], (_HINT,)))
-    for row in rows:
-        if row.model is not None and placed.get(group(row.source)) == row.model:
+    for joining in (*body.edges, *(row for row in body.rows if row.model is None)):
+        parent[group(joining.source)] = group(joining.target)
+    leading = [row for row in body.rows if row.model is not None]
+    placed: dict[str, str | None] = {}
+    for unit, model in (*around.items(), *((row.target, row.model) for row in leading)):
+        if placed.setdefault(group(unit), model) != model:
+            raise _two_models(unit, model, placed[group(unit)], places)
+    for row in leading:
+        if group(row.source) == group(row.target):
+            raise _two_models(row.target, row.model, None, places)
+        if placed.get(group(row.source)) == row.model:
             message = f"{row.source} lies in {row.model}, and analog leads to another model"
             raise MotifError(Diagnostic("two-models", message, *places[row.source], (_HINT,)))
+    own = {unit.name: placed.get(group(unit.name)) for unit in body.units}
 
-    def fill(part: p.Body) -> p.Body:
-        return replace(
-            part,
-            units=tuple(replace(unit, model=placed.get(group(unit.name))) for unit in part.units),
-            absent=tuple(fill(b) for b in part.absent),
-            counted=tuple(replace(c, body=fill(c.body)) for c in part.counted),
-            choices=tuple(replace(c, bodies=tuple(fill(b) for b in c.bodies)) for c in part.choices),
-        )
+    def fill(inner: p.Body) -> p.Body:
+        return _placed(inner, {**around, **own}, places)
 
-    return fill(body)
+    return replace(
+        body,
+        units=tuple(replace(unit, model=own[unit.name]) for unit in body.units),
+        absent=tuple(fill(b) for b in body.absent),
+        counted=tuple(replace(c, body=fill(c.body)) for c in body.counted),
+        choices=tuple(replace(c, bodies=tuple(fill(b) for b in c.bodies)) for c in body.choices),
+    )
+
+
+def _two_models(unit: str, one: str | None, other: str | None, places: Mapping[str, tuple[Source, Span]]) -> MotifError:
+    first, second = (model or "the model searched" for model in (one, other))
+    message = f"{unit} would lie both in {first} and in {second}"
+    return MotifError(Diagnostic("two-models", message, *places[unit], (_HINT,)))
