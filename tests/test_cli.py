@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -236,6 +237,21 @@ def test_show_names_the_candidates_where_a_key_is_not_clear(run: Command) -> Non
     assert "cars/mixed4c:447" in outcome.err
 
 
+HOSTILE = "a\nb\x1b[31m"
+
+
+def test_text_of_the_database_cannot_steer_the_terminal(run: Command, database: Path) -> None:
+    run("label", "add", "toy/L1:0", HOSTILE, "--source", HOSTILE, db=database)
+    run("label", "add", "toy/L0:0", HOSTILE, db=database)
+    for arguments in (["show", "toy/L1:0"], ["show", "toy/L2:0"], ["ls", "toy/L1"], ["label", "ls", "toy"]):
+        text = run(*arguments, db=database).out
+        assert r"a\nb\x1b[31m" in text
+        assert "\x1b" not in text
+    [label] = run("show", "toy/L1:0", "--format", "json", db=database).json["labels"]
+    assert (label["label"], label["source"]) == (HOSTILE, HOSTILE)
+    assert HOSTILE in {row["label"] for row in run("label", "ls", "toy", "--format", "csv", db=database).csv}
+
+
 # --- label and rm -----------------------------------------------------------------------------------------------------
 
 
@@ -350,6 +366,47 @@ def test_a_pipe_that_closes_early_is_no_news(planted: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith("key,")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", ["find 'find { a -> b }' --format csv | head -1", "ls | true", "find 'find { a -> b }' | true"]
+)
+def test_a_reader_that_leaves_early_is_no_failure(planted: Path, arguments: str) -> None:
+    command, _, reader = arguments.partition(" | ")
+    line = f"set -o pipefail; {BIN / 'circuitdb'} {command} --db {planted} | {reader}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+ASCII = {"PYTHONIOENCODING": "ascii"}
+C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        (["show", "gaps/L1:1"], ASCII, r"\xb7"),
+        (["find", "find { größe -> b } in toy"], ASCII, r"gr\xf6\xdfe"),
+        (["find", "find { größe -> b } in toy", "--format", "csv"], ASCII, r"gr\xf6\xdfe"),
+        (["motifs", "union_over_cases"], C_LOCALE, r"\u2500"),
+    ],
+)
+def test_characters_that_the_encoding_lacks_are_written_as_escapes(
+    planted: Path, arguments: list[str], environment: dict[str, str], expected: str
+) -> None:
+    variables = {**os.environ, **environment, "CIRCUITDB_URL": str(planted)}
+    done = subprocess.run([BIN / "circuitdb", *arguments], capture_output=True, text=True, env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert expected in done.stdout
+
+
+def test_json_stays_json_where_the_encoding_lacks_characters(planted: Path) -> None:
+    arguments = ["find", "find { größe -> b } in toy", "--format", "json"]
+    variables = {**os.environ, **ASCII, "CIRCUITDB_URL": str(planted)}
+    done = subprocess.run([BIN / "circuitdb", *arguments], capture_output=True, text=True, env=variables)
+    assert json.loads(done.stdout)["query"] == "find { größe -> b } in toy"
 
 
 def is_held(path: Path) -> bool:
@@ -515,6 +572,14 @@ def test_a_server_that_does_not_answer_is_one_sentence_and_a_failure(command: Co
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("no Neo4j server answers at bolt://127.0.0.1:1;")
     assert outcome.err.count("\n") == 1
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence_without_lines_of_the_log_of_neo4j() -> None:
+    command = [BIN / "circuitdb", "ls", "--db", "neo4j://127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("no Neo4j server answers at neo4j://127.0.0.1:1;")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_wrong_password_of_neo4j_is_one_sentence(command: Command, neo4j_address: str) -> None:

@@ -101,7 +101,7 @@ def _print(result: Significance, quiet: bool) -> None:
     from circuitdb.cli import output
 
     console = output.console()
-    print(result.sentence)
+    print(output.escaped(result.sentence))
     figures = ("observed", "null_mean", "null_sd", "z", "p")
     shown = result.to_dict()
     console.print(output.table(dict.fromkeys(figures, "right"), [[shown[name] for name in figures]]))
@@ -117,4 +117,4 @@ def _print(result: Significance, quiet: bool) -> None:
         console.print(output.table(sides, rows))
     if not quiet:
         line = f"null {result.null} · samples {result.samples:,} · seed {result.seed} · keep {result.keep}"
-        print("\n" + "\n".join([f"{line} · {result.seconds:.1f} s", *result.remarks]))
+        print("\n" + "\n".join(map(output.escaped, [f"{line} · {result.seconds:.1f} s", *result.remarks])))

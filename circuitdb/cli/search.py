@@ -91,7 +91,7 @@ def find(
         case Format.TABLE:
             _print_circuits(circuits)
     if format is Format.TABLE and not quiet:
-        print("\n" * bool(circuits) + "\n".join([_closing(circuits), *circuits.remarks]))
+        print("\n" * bool(circuits) + "\n".join(map(output.escaped, [_closing(circuits), *circuits.remarks])))
     else:
         if circuits.truncated:
             output.remark(_closing(circuits))

@@ -88,7 +88,11 @@ def render(diagnostic: Diagnostic) -> str:
 
 def _shortened(text: str) -> str:
     """The text with very long words cut and characters that do not show written as escapes."""
-    text = re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text)
+    return escaped(re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text))
+
+
+def escaped(text: str) -> str:
+    """The text with characters that do not show, such as those that steer a terminal, written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
