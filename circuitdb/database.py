@@ -23,9 +23,8 @@ from circuitdb.backends.validation import check_text, checked
 from circuitdb.circuits import Asked, Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import UnitKind, unit_key
-from circuitdb.language.diagnostics import nearest
-from circuitdb.pattern.keeping import remarks_on
-from circuitdb.pattern.maps import ANALOG
+from circuitdb.language.diagnostics import nearest, some
+from circuitdb.pattern.keeping import lacking_maps, maps_needed, remarks_on
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
 from circuitdb.question import DEFAULT_SECONDS, compile_question, keep_rules, rows_asked, seconds_asked
@@ -114,7 +113,7 @@ class Database:
             raise InputError(f"{name[:200]!r} is no layer; one looks like inceptionv1/mixed4c or 4c")
         found = self._layers_named(match["model"], match["layer"])
         if len(found) > 1:
-            shown = ", ".join(f"{model}/{row['name']}" for model, row in found[:8])
+            shown = some([f"{model}/{row['name']}" for model, row in found])
             raise InputError(f"{name!r} may be any of {shown}; write more of the name")
         return found[0]
 
@@ -154,8 +153,7 @@ class Database:
         keys = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers]
         found = [row["key"] for row in self.units(keys)]
         if len(found) > 1:
-            shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-            raise InputError(f"{name!r} may be any of {shown}; write more of the key")
+            raise InputError(f"{name!r} may be any of {some(found)}; write more of the key")
         record = self._store.unit(found[0]) if found else None
         if record is None:
             widths = "; ".join(f"{model}/{layer['name']} has {layer['width']:,} units" for model, layer in layers[:4])
@@ -345,7 +343,7 @@ class Database:
             limits = Limits(rows_asked(compiled, limit), seconds_asked(seconds), memory_mb)
             found = self._store.find(replace(compiled, limit=None), limits)
             remarks = remarks_on(compiled, {row["name"]: row["keep"] for row in models})
-            if not found.matches:
+            if not found.matches and not found.truncated:
                 remarks += self._lacking_maps(compiled, [row["name"] for row in models])
         return Circuits(
             found.matches,
@@ -364,16 +362,12 @@ class Database:
 
     def _lacking_maps(self, query: Query, models: Sequence[str]) -> tuple[str, ...]:
         """A sentence for every model searched that holds no row of a map which every circuit needs."""
-        maps = dict.fromkeys(row.map for row in query.body.rows if row.map != ANALOG)
-        sentences = []
-        for model in models if query.models is None else query.models:
-            lacking = [m for m in maps if not self.count(f"find {{ unit a where {m}(a) != missing }}", model=model)]
-            if lacking:
-                sentences.append(
-                    f"no unit of {model} has an image under {' or '.join(lacking)}, which every circuit needs; "
-                    f"`circuitdb probe {model}` looks for images, `--maps` names others than the usual"
-                )
-        return tuple(sentences)
+        needed = maps_needed(query)
+        lacking = {
+            model: [m for m in needed if not self.count(f"find {{ unit a where {m}(a) != missing }}", model=model)]
+            for model in (models if query.models is None else query.models)
+        }
+        return tuple(lacking_maps(model, maps) for model, maps in lacking.items() if maps)
 
     def count(
         self,
@@ -467,7 +461,7 @@ class Database:
         """The one model that a query searches."""
         searched = [row["name"] for row in models] if query.models is None else list(query.models)
         if len(searched) != 1:
-            several = f"; it may be any of {', '.join(searched[:8])}" if searched else f"; {self.address} holds none"
+            several = f"; it may be any of {some(searched)}" if searched else f"; {self.address} holds none"
             raise InputError(f"a test takes one model{several}")
         return str(searched[0])
 
@@ -609,9 +603,10 @@ class Database:
 
         names = [self.model(name)["name"] for name in dict.fromkeys(models)]
         _, compiled = self._compile(query, names, parameters, self.models())
-        return universality(
+        found = universality(
             self._store, compiled, names, choices=analogues, samples=samples, seed=seed, limit=limit, progress=progress
         )
+        return replace(found, remarks=self._lacking_maps(compiled, names))
 
     def edge_agreement(self, a: str, b: str, *, samples: int = 20, seed: int = 0) -> list[Row]:
         """Whether partners by response are wired alike: by pairs of layers, signs and Spearman of the signed shares.

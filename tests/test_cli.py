@@ -513,6 +513,13 @@ def test_limit_wins_over_the_text(run: Command) -> None:
     assert len(run("find", "find { a -> b } in toy limit 3", "--format", "json").json["circuits"]) == 3
 
 
+def test_a_limit_of_0_is_not_told_as_an_empty_result(run: Command) -> None:
+    query = "find { a -> b; flip(a) -> flip(b) } in toy, cars"
+    assert run("find", query).out.splitlines()[-1].startswith("2 circuits")
+    assert "image" not in run("find", query, "--limit", "0").out
+    assert "no unit of cars has an image under flip" in run("find", "find { a -> b; flip(a) } in cars", "-n", "0").out
+
+
 def test_no_limit_is_too_small_or_too_large(run: Command) -> None:
     assert run("find", "find { a -> b } in toy", "--limit", "0").out.startswith("0 of 9 circuits")
     assert run("find", "find { a -> b } in toy limit 0").out.startswith("0 of 9 circuits")
@@ -629,6 +636,7 @@ def test_a_file_is_searched_with_its_parameters(run: Command, tmp_path: Path) ->
         (["show", "9" * 5000], "is no unit"),
         (["explain", "find { a +> b }", "--format", "csv"], "--format json"),
         (["motifs", "no_such_motif"], "no motif 'no_such_motif' in the library"),
+        (["motifs", "find"], f" and {len(library_files()) - 8} more"),
     ],
 )
 def test_a_mistake_in_a_question_gets_code_2_and_no_traceback(run: Command, arguments: list[str], answer: str) -> None:
