@@ -206,9 +206,13 @@ class Database:
         Raises
         ------
         InputError
-            If there is no such unit.
+            If there is no such unit, or a label is empty.
         """
-        self._store.add_labels(list(labels))
+        added = list(labels)
+        for key, label, _ in added:
+            if not label.strip():
+                raise InputError(f"a label of {key} is empty; write what is seen in the unit")
+        self._store.add_labels(added)
 
     def delete_label(self, key: str, label: str) -> None:
         """Take a label from a unit, whoever gave it.

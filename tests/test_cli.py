@@ -558,6 +558,10 @@ def test_parameters_are_maps_words_texts_and_numbers(run: Command, tmp_path: Pat
     assert count("least=1e0") == 0
 
 
+def test_spaces_around_a_motifs_name_do_not_matter(run: Command) -> None:
+    assert run("count", " union_over_cases ", "-m", "toy").out == run("count", "union_over_cases", "-m", "toy").out
+
+
 def test_imports_are_relative_to_the_file(run: Command, tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "strong.motif").write_text("motif strong(least = 0.5) { a -> b where strength >= least }")
@@ -629,7 +633,17 @@ def test_a_file_is_searched_with_its_parameters(run: Command, tmp_path: Path) ->
         (["find", "find { a +> b }", "--limit", "-1"], "--limit"),
         (["find", "find { a +> b }", "--seconds", "0"], "--seconds"),
         (["find", "superposition"], "superposition needs a value for feature"),
-        (["find", "superposition", "-p", "feature=car", "-p", "k=two"], "a number is wanted here, not the text two"),
+        (
+            ["find", "superposition", "-p", "feature=car", "-p", "k=two"],
+            "the parameter k takes a number, as its default is; the text two is not",
+        ),
+        (["find", "cross_inhibition", "-p", "min_share=.5"], "written as in JSON: 0.5"),
+        (["find", "union_over_cases", "-p", "T=5"], "the parameter T takes a text or a map, as its default is; 5 is"),
+        (["find", "union_over_cases(T = flip)"], "a search begins with find, as in find union_over_cases(…)"),
+        (["find", "nofile.txt"], "cannot read nofile.txt: No such file"),
+        (["find", "/tmp/nofile"], "cannot read /tmp/nofile: No such file"),
+        (["count", "x.motiff"], "cannot read x.motiff: No such file"),
+        (["find", "/tmp/"], "cannot read /tmp: Is a directory"),
         (["find", "union_over_cases", "-p", "T=bogus"], "which is no map"),
         (["find", "union_over_cases", "-p", "S=flip"], "has no parameter S; it has"),
         (["find", "cross_inhibition", "-p", "min_share=1e400"], "takes a number that is finite"),

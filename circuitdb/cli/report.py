@@ -73,6 +73,8 @@ def report(
     from circuitdb.errors import InputError
     from circuitdb.reports.page import circuits_page, unit_page, write_page
 
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out} does not end in .html or .htm; a report is an HTML page")
     if models is not None and model:
         raise InputError("--models A,B,… names the models; leave out --model")
     with Database(db) as database:

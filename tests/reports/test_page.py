@@ -264,6 +264,13 @@ def test_a_page_that_cannot_be_written_leaves_nothing(database: Database, comman
     assert not list(tmp_path.iterdir())
 
 
+def test_a_page_ends_in_html(database: Database, command: Command, tmp_path: Path) -> None:
+    out = command("report", "toy/L1:0", "-o", str(tmp_path / "unit.pdf"), db=database.address)
+    assert (out.code, out.err.count("\n")) == (2, 1)
+    assert "unit.pdf does not end in .html or .htm" in out.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_words_say_what_a_query_asks() -> None:
     from circuitdb.pattern.compile import compile_query
 
