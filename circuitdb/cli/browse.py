@@ -185,7 +185,8 @@ def _print_unit(console: Console, unit: Unit) -> None:
     from rich.text import Text
 
     from circuitdb.circuits import short_name
-    from circuitdb.cli.output import escaped, plain
+    from circuitdb.cli.output import plain
+    from circuitdb.language.diagnostics import escaped
     from circuitdb.reports.words import strongest_coefficients
 
     console.print(Text(escaped(unit.key), style="bold"))
@@ -216,7 +217,7 @@ def _print_unit(console: Console, unit: Unit) -> None:
 
 def _say(console: Console, text: str) -> None:
     """Print a line that holds text of the database."""
-    from circuitdb.cli.output import escaped
+    from circuitdb.language.diagnostics import escaped
 
     console.print(escaped(text), markup=False)
 
@@ -245,7 +246,7 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
     import numpy as np
 
     from circuitdb.circuits import short_name
-    from circuitdb.cli.output import escaped
+    from circuitdb.language.diagnostics import escaped
     from circuitdb.terminal import Drawing, draw_kernels
     from circuitdb.units import edge_kernel
 
@@ -271,7 +272,7 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
 
 
 def _cropped(label: str) -> str:
-    from circuitdb.cli.output import escaped
+    from circuitdb.language.diagnostics import escaped
 
     label = escaped(label)
     return label if len(label) <= _WIDEST_LABEL else label[: _WIDEST_LABEL - 1] + "…"

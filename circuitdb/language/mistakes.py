@@ -101,7 +101,8 @@ _FOREIGN = {
     "+>": _ARROWS,
     "-|": _ARROWS,
 }
-_SEARCH = re.compile(r"[^\W\d]\w*\s*(\(|\b(?:in|where|order|limit|analogous)\b)")
+_SEARCH = re.compile(r"[^\W\d]\w*\s*(\((?=\s*(?:\)|\w+\s*=))|\b(?:in|where|order|limit|analogous)\b)")
+"""What is likely a motif's name: arguments or another part of a search come after it."""
 _BRACKETS = re.compile(r'"""[\s\S]*?"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*|[()\[\]{}]')
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _BAD_IN_TEXT = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})|[\x00-\x1f]')
