@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from circuitdb.universality.signatures import Reader
     from circuitdb.universality.table import Universality
 
+_UNIT = re.compile(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]{1,10})")
+
 
 class Database:
     """A store of models, and the searches in it."""
@@ -143,7 +145,7 @@ class Database:
         InputError
             If there is no such unit, or several; these are named.
         """
-        match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]{1,10})", name)
+        match = _UNIT.fullmatch(name)
         if match is None:
             raise InputError(f"{name[:200]!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
         whole = self._store.unit(name) if match["model"] is not None else None
@@ -159,6 +161,24 @@ class Database:
             widths = "; ".join(f"{model}/{layer['name']} has {layer['width']:,} units" for model, layer in layers[:4])
             raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths}" if widths else ""))
         return Unit(record["key"], record, self._store)
+
+    def unit_keys(self, names: Iterable[str]) -> dict[str, str]:
+        """The whole keys of units by their names as `unit` takes them, read at once; those not clear are left out."""
+        layers: dict[tuple[str | None, str | None], list[tuple[str, Row]]] = {}
+        candidates: dict[str, list[str]] = {}
+        for name in dict.fromkeys(names):
+            if (match := _UNIT.fullmatch(name)) is None:
+                continue
+            of = match["model"], match["layer"]
+            if of not in layers:
+                try:
+                    layers[of] = self._layers_named(*of)
+                except InputError:
+                    layers[of] = []
+            candidates[name] = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers[of]]
+        there = {row["key"] for row in self.units([key for keys in candidates.values() for key in keys])}
+        found = {name: [key for key in keys if key in there] for name, keys in candidates.items()}
+        return {name: keys[0] for name, keys in found.items() if len(keys) == 1}
 
     def units_at(self, keys: Sequence[str]) -> list[Unit]:
         """Units by their whole keys, in the order asked, read at once; what is not there is left out."""

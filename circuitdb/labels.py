@@ -85,7 +85,7 @@ def with_whole_keys(read: Labels, database: Database) -> list[Label]:
         If there is no such unit, or several; the message names the place in the file.
     """
     with database.session():
-        keys = {row["key"]: row["key"] for row in database.units(list({unit for unit, _, _ in read.labels}))}
+        keys = database.unit_keys(unit for unit, _, _ in read.labels)
         for (unit, _, _), place in zip(read.labels, read.places, strict=True):
             if unit not in keys:
                 try:
