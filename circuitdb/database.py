@@ -23,9 +23,8 @@ from circuitdb.backends.validation import check_text, checked
 from circuitdb.circuits import Asked, Circuit, Circuits
 from circuitdb.errors import InputError
 from circuitdb.graph import UnitKind, unit_key
-from circuitdb.language.diagnostics import nearest
-from circuitdb.pattern.keeping import remarks_on
-from circuitdb.pattern.maps import ANALOG
+from circuitdb.language.diagnostics import nearest, some
+from circuitdb.pattern.keeping import lacking_maps, maps_needed, remarks_on
 from circuitdb.pattern.model import Query
 from circuitdb.pattern.serial import to_json
 from circuitdb.question import DEFAULT_SECONDS, compile_question, keep_rules, rows_asked, seconds_asked
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from circuitdb.universality.join import Joined
     from circuitdb.universality.signatures import Reader
     from circuitdb.universality.table import Universality
+
+_UNIT = re.compile(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]{1,10})")
 
 
 class Database:
@@ -114,7 +115,7 @@ class Database:
             raise InputError(f"{name[:200]!r} is no layer; one looks like inceptionv1/mixed4c or 4c")
         found = self._layers_named(match["model"], match["layer"])
         if len(found) > 1:
-            shown = ", ".join(f"{model}/{row['name']}" for model, row in found[:8])
+            shown = some([f"{model}/{row['name']}" for model, row in found])
             raise InputError(f"{name!r} may be any of {shown}; write more of the name")
         return found[0]
 
@@ -144,7 +145,7 @@ class Database:
         InputError
             If there is no such unit, or several; these are named.
         """
-        match = re.fullmatch(r"(?:(?:(?P<model>[^/:]+)/)?(?P<layer>[^/:]+):)?(?P<index>[0-9]{1,10})", name)
+        match = _UNIT.fullmatch(name)
         if match is None:
             raise InputError(f"{name[:200]!r} is no unit; one looks like inceptionv1/mixed4c:447, 4c:447 or 447")
         whole = self._store.unit(name) if match["model"] is not None else None
@@ -154,13 +155,30 @@ class Database:
         keys = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers]
         found = [row["key"] for row in self.units(keys)]
         if len(found) > 1:
-            shown = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-            raise InputError(f"{name!r} may be any of {shown}; write more of the key")
+            raise InputError(f"{name!r} may be any of {some(found)}; write more of the key")
         record = self._store.unit(found[0]) if found else None
         if record is None:
             widths = "; ".join(f"{model}/{layer['name']} has {layer['width']:,} units" for model, layer in layers[:4])
             raise InputError(f"no unit {name!r} in {self.address}" + (f": {widths}" if widths else ""))
         return Unit(record["key"], record, self._store)
+
+    def unit_keys(self, names: Iterable[str]) -> dict[str, str]:
+        """The whole keys of units by their names as `unit` takes them, read at once; those not clear are left out."""
+        layers: dict[tuple[str | None, str | None], list[tuple[str, Row]]] = {}
+        candidates: dict[str, list[str]] = {}
+        for name in dict.fromkeys(names):
+            if (match := _UNIT.fullmatch(name)) is None:
+                continue
+            of = match["model"], match["layer"]
+            if of not in layers:
+                try:
+                    layers[of] = self._layers_named(*of)
+                except InputError:
+                    layers[of] = []
+            candidates[name] = [unit_key(model, layer["name"], int(match["index"])) for model, layer in layers[of]]
+        there = {row["key"] for row in self.units([key for keys in candidates.values() for key in keys])}
+        found = {name: [key for key in keys if key in there] for name, keys in candidates.items()}
+        return {name: keys[0] for name, keys in found.items() if len(keys) == 1}
 
     def units_at(self, keys: Sequence[str]) -> list[Unit]:
         """Units by their whole keys, in the order asked, read at once; what is not there is left out."""
@@ -208,9 +226,13 @@ class Database:
         Raises
         ------
         InputError
-            If there is no such unit.
+            If there is no such unit, or a label is empty.
         """
-        self._store.add_labels(list(labels))
+        added = list(labels)
+        for key, label, _ in added:
+            if not label.strip():
+                raise InputError(f"a label of {key} is empty; write what is seen in the unit")
+        self._store.add_labels(added)
 
     def delete_label(self, key: str, label: str) -> None:
         """Take a label from a unit, whoever gave it.
@@ -345,7 +367,7 @@ class Database:
             limits = Limits(rows_asked(compiled, limit), seconds_asked(seconds), memory_mb)
             found = self._store.find(replace(compiled, limit=None), limits)
             remarks = remarks_on(compiled, {row["name"]: row["keep"] for row in models})
-            if not found.matches:
+            if not found.matches and not found.truncated:
                 remarks += self._lacking_maps(compiled, [row["name"] for row in models])
         return Circuits(
             found.matches,
@@ -365,16 +387,12 @@ class Database:
 
     def _lacking_maps(self, query: Query, models: Sequence[str]) -> tuple[str, ...]:
         """A sentence for every model searched that holds no row of a map which every circuit needs."""
-        maps = dict.fromkeys(row.map for row in query.body.rows if row.map != ANALOG)
-        sentences = []
-        for model in models if query.models is None else query.models:
-            lacking = [m for m in maps if not self.count(f"find {{ unit a where {m}(a) != missing }}", model=model)]
-            if lacking:
-                sentences.append(
-                    f"no unit of {model} has an image under {' or '.join(lacking)}, which every circuit needs; "
-                    f"`circuitdb probe {model}` looks for images, `--maps` names others than the usual"
-                )
-        return tuple(sentences)
+        needed = maps_needed(query)
+        lacking = {
+            model: [m for m in needed if not self.count(f"find {{ unit a where {m}(a) != missing }}", model=model)]
+            for model in (models if query.models is None else query.models)
+        }
+        return tuple(lacking_maps(model, maps) for model, maps in lacking.items() if maps)
 
     def count(
         self,
@@ -468,7 +486,7 @@ class Database:
         """The one model that a query searches."""
         searched = [row["name"] for row in models] if query.models is None else list(query.models)
         if len(searched) != 1:
-            several = f"; it may be any of {', '.join(searched[:8])}" if searched else f"; {self.address} holds none"
+            several = f"; it may be any of {some(searched)}" if searched else f"; {self.address} holds none"
             raise InputError(f"a test takes one model{several}")
         return str(searched[0])
 
@@ -610,9 +628,10 @@ class Database:
 
         names = [self.model(name)["name"] for name in dict.fromkeys(models)]
         _, compiled = self._compile(query, names, parameters, self.models())
-        return universality(
+        found = universality(
             self._store, compiled, names, choices=analogues, samples=samples, seed=seed, limit=limit, progress=progress
         )
+        return replace(found, remarks=self._lacking_maps(compiled, names))
 
     def edge_agreement(self, a: str, b: str, *, samples: int = 20, seed: int = 0) -> list[Row]:
         """Whether partners by response are wired alike: by pairs of layers, signs and Spearman of the signed shares.

@@ -1,6 +1,7 @@
-"""Labels from files: rows of units' keys and texts, as CSV or JSON, or families of units by their numbers, as JSON.
+"""Labels from files: rows of units and texts, as CSV or JSON, or families of units by their numbers, as JSON.
 
-In: a file, and the model that families are of. Out: labels as `Database.add_labels` takes them.
+In: a file, and the model that families are of. Out: labels with the units as the file names them, then, with the whole
+keys from a database, as `Database.add_labels` takes them.
 """
 
 from __future__ import annotations
@@ -11,22 +12,30 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circuitdb.errors import InputError
 from circuitdb.graph import unit_key
 
+if TYPE_CHECKING:
+    from circuitdb.database import Database
+
 Label = tuple[str, str, str | None]
-"""A unit's key, the text, and who says so."""
+"""A unit, the text, and who says so."""
 
 _COLUMNS = ("unit", "label", "source")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels as they were read. by_number: units were named by layer and number alone, which holds for one network."""
+    """Labels as they were read.
+
+    places: where each stands, as messages name it. by_number: units were named by layer and number alone, which holds
+    for one network.
+    """
 
     labels: Sequence[Label]
+    places: Sequence[str]
     by_number: bool = False
 
 
@@ -50,7 +59,7 @@ def read_labels(file: Path, model: Mapping[str, Any] | None = None) -> Labels:
 
     text = read_text(file)
     if file.suffix.lower() != ".json":
-        return Labels(_from_csv(text, file))
+        return Labels(*_from_csv(text, file))
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -58,17 +67,38 @@ def read_labels(file: Path, model: Mapping[str, Any] | None = None) -> Labels:
     if isinstance(document, dict) and set(document) == {"labels"}:
         document = document["labels"]
     if isinstance(document, list):
-        return Labels([_from_row(row, f"{file}: [{number}]") for number, row in enumerate(document)])
+        places = [f"{file}: [{number}]" for number in range(len(document))]
+        return Labels(list(map(_from_row, document, places)), places)
     if not isinstance(document, dict):
         raise InputError(f"{file}: a list of labels is wanted, or families by layer")
     if model is None:
         raise InputError(f"{file} numbers units by layer; --model says whose they are")
-    return Labels(_from_families(document, file, model), by_number=True)
+    return Labels(*_from_families(document, file, model), by_number=True)
 
 
-def _from_csv(text: str, file: Path) -> list[Label]:
+def with_whole_keys(read: Labels, database: Database) -> list[Label]:
+    """The labels with the whole keys of their units, which files may name as `Database.unit` understands them.
+
+    Raises
+    ------
+    InputError
+        If there is no such unit, or several; the message names the place in the file.
+    """
+    with database.session():
+        keys = database.unit_keys(unit for unit, _, _ in read.labels)
+        for (unit, _, _), place in zip(read.labels, read.places, strict=True):
+            if unit not in keys:
+                try:
+                    keys[unit] = database.unit(unit).key
+                except InputError as error:
+                    raise InputError(f"{place}: {error}") from None
+    return [(keys[unit], label, source) for unit, label, source in read.labels]
+
+
+def _from_csv(text: str, file: Path) -> tuple[list[Label], list[str]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     labels: list[Label] = []
+    places: list[str] = []
     try:
         missing = [name for name in _COLUMNS[:2] if name not in (reader.fieldnames or ())]
         if missing:
@@ -76,12 +106,13 @@ def _from_csv(text: str, file: Path) -> list[Label]:
                 f"{file}:1: no column {' and '.join(missing)}; the first line names the columns unit, label, source"
             )
         for row in reader:
+            places.append(f"{file}:{reader.line_num}")
             if not row["unit"] or not row["label"]:
-                raise InputError(f"{file}:{reader.line_num}: a unit and its label are wanted")
+                raise InputError(f"{places[-1]}: a unit and its label are wanted")
             labels.append((row["unit"], row["label"], row.get("source") or None))
     except csv.Error as error:
         raise InputError(f"{file}:{reader.line_num}: not CSV: {error}") from None
-    return labels
+    return labels, places
 
 
 def _from_row(row: object, place: str) -> Label:
@@ -95,9 +126,10 @@ def _from_row(row: object, place: str) -> Label:
     return unit, label, source or None
 
 
-def _from_families(document: Mapping[str, Any], file: Path, model: Mapping[str, Any]) -> list[Label]:
+def _from_families(document: Mapping[str, Any], file: Path, model: Mapping[str, Any]) -> tuple[list[Label], list[str]]:
     name, widths = model["name"], {layer["name"]: layer["width"] for layer in model["layers"]}
     labels: list[Label] = []
+    places: list[str] = []
     for layer, families in document.items():
         if not isinstance(families, list):
             raise InputError(f"{file}: {layer}: a list of families is wanted")
@@ -113,4 +145,5 @@ def _from_families(document: Mapping[str, Any], file: Path, model: Mapping[str, 
                 has = f"{layer} of {name} has {widths[layer]:,} units" if layer in widths else f"{name} has no {layer}"
                 raise InputError(f"{place}: there is no unit {beyond[0]}: {has}; is the file about another network?")
             labels += [(unit_key(name, layer, unit), family["name"], file.stem) for unit in units]
-    return labels
+            places += [place] * len(units)
+    return labels, places

@@ -21,6 +21,8 @@ DEFAULT_ROWS = 1000
 DEFAULT_SECONDS = 60.0
 _MOST_ROWS = 2**31 - 1
 _MOST_SECONDS = 1e6
+_FILE = re.compile(r'.*\.motif|[^\s{}()"\0]*(/|\.[^\W\d]\w*$)[^\s{}()"\0]*')
+"""What is a file's path and no text of the language: it has a folder or an ending."""
 
 
 def compile_question(
@@ -91,10 +93,10 @@ def read_query(query: str | Path) -> tuple[str, str, Path]:
         If a file cannot be read, or a bare name is no motif of the library.
     """
     name = str(query)
-    if isinstance(query, Path) or name.endswith(".motif") or _is_file(name):
+    if isinstance(query, Path) or _FILE.fullmatch(name) or _is_file(name):
         return read_text(Path(query)), name, Path(query).parent
-    if re.fullmatch(r"\w+", name):
-        return f"find {library_motif(name).stem}", "query", Path()
+    if re.fullmatch(r"\w+", name.strip()):
+        return f"find {library_motif(name.strip()).stem}", "query", Path()
     return name, "query", Path()
 
 

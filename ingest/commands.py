@@ -14,6 +14,7 @@ import typer
 
 from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
 from circuitdb.errors import CircuitdbError
+from circuitdb.language.diagnostics import some
 
 if TYPE_CHECKING:
     from circuitdb.backends.base import Progress
@@ -249,13 +250,8 @@ def _print(summary: Summary, format: Format, quiet: bool) -> None:
     if quiet:
         return
     if summary.absent:
-        output.remark(f"without weights: {_shortened(summary.absent)}")
+        output.remark(f"without weights: {some(summary.absent)}")
     if summary.unused:
-        output.remark(f"in the file but not in the network: {_shortened(summary.unused)}")
+        output.remark(f"in the file but not in the network: {some(summary.unused)}")
     if summary.left_out:
         output.remark(f"not read: {summary.left_out}")
-
-
-def _shortened(names: list[str], most: int = 8) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

@@ -19,7 +19,7 @@ from circuitdb.backends import open_store
 from circuitdb.backends.base import Progress, Responses, Row, Store
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import RANDOM, unit_key
-from circuitdb.language.diagnostics import nearest_names
+from circuitdb.language.diagnostics import nearest
 from ingest.pipeline import layer_widths, named_layers
 from ingest.probes import SYNTHETIC, load_probes
 from ingest.probing import input_side, probe
@@ -84,8 +84,7 @@ def probe_models(
         there = {row["name"]: row for row in store.models()}
         for name in models:
             if name not in there:
-                near = nearest_names(name, list(there))
-                raise InputError(f"no model {name!r} in {db}" + (f"; nearest: {', '.join(near)}" if near else ""))
+                raise InputError(f"no model {name!r} in {store.address}{nearest(name, there)}")
         sources = [source_of(there[name], weights) for name in models]
         summaries = []
         for name, source in zip(models, sources, strict=True):
@@ -137,21 +136,25 @@ def source_of(model: Row, weights: Sequence[str]) -> Source:
             "that circuitdb ingest read can be probed"
         )
     choices = list(_choices(model, weights))
+    recorded = f"{model['source']}, SHA-256 {model['weights_sha256'][:12]}…"
+    if not choices and not weights:
+        raise InputError(f"say where the weights of {model['name']!r} are ({recorded}): --weights FILE")
     for choice in choices:
         source = load(options["model"], choice, seed=options.get("seed", 0), partial=options.get("partial", False))
         if source.loaded.sha256 == model["weights_sha256"]:
             return source
-    recorded = f"{model['source']}, SHA-256 {model['weights_sha256'][:12]}…"
-    if not choices:
-        raise InputError(f"say where the weights of {model['name']!r} are ({recorded}): --weights FILE")
+    given = [choice or options["model"] for choice in choices] or weights
     raise InputError(
-        f"{', '.join(choice or options['model'] for choice in choices)} is not what {model['name']!r} was ingested "
-        f"with ({recorded}); give that one with --weights, or ingest the model anew"
+        f"{', '.join(given)} is not what {model['name']!r} was ingested with ({recorded}); "
+        "give that one with --weights, or ingest the model anew"
     )
 
 
 def _choices(model: Row, weights: Sequence[str]) -> Iterator[str | None]:
-    """What `load` may be given as weights: what the network brings along, else the file that is the model's own."""
+    """What `load` may be given as weights: what the network brings along, else the file that is the model's own.
+
+    Of files that are there, others are left out, for they may be of another architecture.
+    """
     if model["source"].startswith(f"{RANDOM}, seed"):
         yield RANDOM
     elif model["source"] == "computed from formulas" or model["source"].startswith("as "):
@@ -159,7 +162,7 @@ def _choices(model: Row, weights: Sequence[str]) -> Iterator[str | None]:
     else:
         files = [name for name in weights if Path(name).expanduser().exists()]
         own = [name for name in files if _sha256(name) == model["weights_sha256"]]
-        yield from own or [name for name in weights if name not in files] or weights
+        yield from own or [name for name in weights if name not in files]
 
 
 def _sha256(name: str) -> str:

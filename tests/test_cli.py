@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -236,6 +237,21 @@ def test_show_names_the_candidates_where_a_key_is_not_clear(run: Command) -> Non
     assert "cars/mixed4c:447" in outcome.err
 
 
+HOSTILE = "a\nb\x1b[31m"
+
+
+def test_text_of_the_database_cannot_steer_the_terminal(run: Command, database: Path) -> None:
+    run("label", "add", "toy/L1:0", HOSTILE, "--source", HOSTILE, db=database)
+    run("label", "add", "toy/L0:0", HOSTILE, db=database)
+    for arguments in (["show", "toy/L1:0"], ["show", "toy/L2:0"], ["ls", "toy/L1"], ["label", "ls", "toy"]):
+        text = run(*arguments, db=database).out
+        assert r"a\nb\x1b[31m" in text
+        assert "\x1b" not in text
+    [label] = run("show", "toy/L1:0", "--format", "json", db=database).json["labels"]
+    assert (label["label"], label["source"]) == (HOSTILE, HOSTILE)
+    assert HOSTILE in {row["label"] for row in run("label", "ls", "toy", "--format", "csv", db=database).csv}
+
+
 # --- label and rm -----------------------------------------------------------------------------------------------------
 
 
@@ -352,6 +368,47 @@ def test_a_pipe_that_closes_early_is_no_news(planted: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "arguments", ["find 'find { a -> b }' --format csv | head -1", "ls | true", "find 'find { a -> b }' | true"]
+)
+def test_a_reader_that_leaves_early_is_no_failure(planted: Path, arguments: str) -> None:
+    command, _, reader = arguments.partition(" | ")
+    line = f"set -o pipefail; {BIN / 'circuitdb'} {command} --db {planted} | {reader}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+ASCII = {"PYTHONIOENCODING": "ascii"}
+C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        (["show", "gaps/L1:1"], ASCII, r"\xb7"),
+        (["find", "find { größe -> b } in toy"], ASCII, r"gr\xf6\xdfe"),
+        (["find", "find { größe -> b } in toy", "--format", "csv"], ASCII, r"gr\xf6\xdfe"),
+        (["motifs", "union_over_cases"], C_LOCALE, r"\u2500"),
+    ],
+)
+def test_characters_that_the_encoding_lacks_are_written_as_escapes(
+    planted: Path, arguments: list[str], environment: dict[str, str], expected: str
+) -> None:
+    variables = {**os.environ, **environment, "CIRCUITDB_URL": str(planted)}
+    done = subprocess.run([BIN / "circuitdb", *arguments], capture_output=True, text=True, env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert expected in done.stdout
+
+
+def test_json_stays_json_where_the_encoding_lacks_characters(planted: Path) -> None:
+    arguments = ["find", "find { größe -> b } in toy", "--format", "json"]
+    variables = {**os.environ, **ASCII, "CIRCUITDB_URL": str(planted)}
+    done = subprocess.run([BIN / "circuitdb", *arguments], capture_output=True, text=True, env=variables)
+    assert json.loads(done.stdout)["query"] == "find { größe -> b } in toy"
+
+
 def is_held(path: Path) -> bool:
     """Whether another process has the database open."""
     with path.open("rb+") as file:
@@ -456,6 +513,13 @@ def test_limit_wins_over_the_text(run: Command) -> None:
     assert len(run("find", "find { a -> b } in toy limit 3", "--format", "json").json["circuits"]) == 3
 
 
+def test_a_limit_of_0_is_not_told_as_an_empty_result(run: Command) -> None:
+    query = "find { a -> b; flip(a) -> flip(b) } in toy, cars"
+    assert run("find", query).out.splitlines()[-1].startswith("2 circuits")
+    assert "image" not in run("find", query, "--limit", "0").out
+    assert "no unit of cars has an image under flip" in run("find", "find { a -> b; flip(a) } in cars", "-n", "0").out
+
+
 def test_no_limit_is_too_small_or_too_large(run: Command) -> None:
     assert run("find", "find { a -> b } in toy", "--limit", "0").out.startswith("0 of 9 circuits")
     assert run("find", "find { a -> b } in toy limit 0").out.startswith("0 of 9 circuits")
@@ -494,6 +558,10 @@ def test_parameters_are_maps_words_texts_and_numbers(run: Command, tmp_path: Pat
     assert count("least=1e0") == 0
 
 
+def test_spaces_around_a_motifs_name_do_not_matter(run: Command) -> None:
+    assert run("count", " union_over_cases ", "-m", "toy").out == run("count", "union_over_cases", "-m", "toy").out
+
+
 def test_imports_are_relative_to_the_file(run: Command, tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "strong.motif").write_text("motif strong(least = 0.5) { a -> b where strength >= least }")
@@ -515,6 +583,14 @@ def test_a_server_that_does_not_answer_is_one_sentence_and_a_failure(command: Co
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("no Neo4j server answers at bolt://127.0.0.1:1;")
     assert outcome.err.count("\n") == 1
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence_without_lines_of_the_log_of_neo4j() -> None:
+    command = [BIN / "circuitdb", "ls", "--db", "neo4j://127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("no Neo4j server answers at neo4j://127.0.0.1:1;")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_wrong_password_of_neo4j_is_one_sentence(command: Command, neo4j_address: str) -> None:
@@ -557,13 +633,24 @@ def test_a_file_is_searched_with_its_parameters(run: Command, tmp_path: Path) ->
         (["find", "find { a +> b }", "--limit", "-1"], "--limit"),
         (["find", "find { a +> b }", "--seconds", "0"], "--seconds"),
         (["find", "superposition"], "superposition needs a value for feature"),
-        (["find", "superposition", "-p", "feature=car", "-p", "k=two"], "a number is wanted here, not the text two"),
+        (
+            ["find", "superposition", "-p", "feature=car", "-p", "k=two"],
+            "the parameter k takes a number, as its default is; the text two is not",
+        ),
+        (["find", "cross_inhibition", "-p", "min_share=.5"], "written as in JSON: 0.5"),
+        (["find", "union_over_cases", "-p", "T=5"], "the parameter T takes a text or a map, as its default is; 5 is"),
+        (["find", "union_over_cases(T = flip)"], "a search begins with find, as in find union_over_cases(…)"),
+        (["find", "nofile.txt"], "cannot read nofile.txt: No such file"),
+        (["find", "/tmp/nofile"], "cannot read /tmp/nofile: No such file"),
+        (["count", "x.motiff"], "cannot read x.motiff: No such file"),
+        (["find", "/tmp/"], "cannot read /tmp: Is a directory"),
         (["find", "union_over_cases", "-p", "T=bogus"], "which is no map"),
         (["find", "union_over_cases", "-p", "S=flip"], "has no parameter S; it has"),
         (["find", "cross_inhibition", "-p", "min_share=1e400"], "takes a number that is finite"),
         (["show", "9" * 5000], "is no unit"),
         (["explain", "find { a +> b }", "--format", "csv"], "--format json"),
         (["motifs", "no_such_motif"], "no motif 'no_such_motif' in the library"),
+        (["motifs", "find"], f" and {len(library_files()) - 8} more"),
     ],
 )
 def test_a_mistake_in_a_question_gets_code_2_and_no_traceback(run: Command, arguments: list[str], answer: str) -> None:

@@ -113,6 +113,13 @@ def test_an_export_needs_to_know_what_and_where(command: Command, source: Path, 
     assert "--graph MODEL -o FILE.json, or --neo4j-admin FOLDER" in outcome.err
 
 
+@pytest.mark.parametrize("query", ["cross_inhibition", "all"])
+def test_an_export_takes_a_query_or_a_graph(command: Command, source: Path, query: str) -> None:
+    outcome = command("export", query, "--graph", "toy", "-o", "x.json", db=source)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert f"{query!r} and --graph exclude each other" in outcome.err
+
+
 def test_an_export_of_a_model_that_is_not_there_names_the_nearest(
     command: Command, source: Path, tmp_path: Path
 ) -> None:

@@ -61,6 +61,31 @@ def test_labels_go_in_and_out_again_by_json(command: Command, database: Path, tm
     assert command("label", "ls", "toy", "--format", "json", db=database).out == listed.out
 
 
+def test_files_name_units_as_the_command_does(command: Command, database: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("unit,label\ntoy/L0:2,fur\n1:0,eye\nL0:1,eye\n1:0,ear\n")
+    imported = command("label", "import", str(file), "--format", "csv", db=database).csv
+    assert [row["unit"] for row in imported] == ["toy/L0:2", "toy/L1:0", "toy/L0:1", "toy/L1:0"]
+    assert units_labelled(database, "eye") == ["toy/L0:1", "toy/L1:0"]
+
+
+@pytest.mark.parametrize("row", ["L0:9", "1", "toy/L7:1", "no unit"])
+def test_a_unit_that_is_not_there_is_told_with_its_line(
+    command: Command, database: Path, tmp_path: Path, row: str
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"unit,label\nL0:1,a\n{row},b\n")
+    outcome = command("label", "import", str(file), db=database)
+    assert (outcome.code, outcome.err.startswith(f"{file}:3: ")) == (2, True)
+    assert units_labelled(database, "a") == []
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_label_is_refused(command: Command, database: Path, text: str) -> None:
+    outcome = command("label", "add", "L0:1", text, db=database)
+    assert (outcome.code, "a label of toy/L0:1 is empty" in outcome.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("document", "answer"),
     [

@@ -6,6 +6,8 @@ Each command parses its arguments, asks the `Database`, and prints what comes ba
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -83,13 +85,41 @@ def _extend(app: typer.Typer, extension: EntryPoint) -> None:
 
 def main() -> None:
     """Run the command; 0 when it ran, 2 for a mistake in the input, 1 for a failure, 130 after Ctrl-C, 143 if ended by
-    SIGTERM."""
+    SIGTERM. A reader that leaves early, as `head`, is no failure."""
     signal.signal(signal.SIGTERM, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for encodings that do not hold every character
+    try:
+        _run()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        sys.exit(0)
+
+
+def _run() -> NoReturn:
+    """Run the command and exit.
+
+    Raises
+    ------
+    BrokenPipeError
+        If the reader of standard output has left, of which typer and rich make exit code 1.
+    """
+    out = sys.stdout
     try:
         build_app()()
+        sys.exit(0)
     except CircuitdbError as error:
-        print(error, file=sys.stderr)
+        from circuitdb.cli import output
+
+        output.remark(*str(error).split("\n"))
         sys.exit(error.exit_code)
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):
+            raise left.__context__ from None
+        raise
+    finally:
+        out.flush()
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -186,32 +186,40 @@ def _print_unit(console: Console, unit: Unit) -> None:
 
     from circuitdb.circuits import short_name
     from circuitdb.cli.output import plain
+    from circuitdb.language.diagnostics import escaped
     from circuitdb.reports.words import strongest_coefficients
 
-    console.print(Text(unit.key, style="bold"))
+    console.print(Text(escaped(unit.key), style="bold"))
     hidden = ("key", "model", "layer", "index", "label")
     facts = [
         f"{name} {plain(value)}"
         for name, value in unit.properties.items()
         if name not in hidden and isinstance(value, str | int | float)
     ]
-    console.print(" · ".join(facts), markup=False)
+    _say(console, " · ".join(facts))
     if unit.properties.get("coefficients"):
-        console.print(f"takes {strongest_coefficients(unit.properties['coefficients'], 12)}", markup=False)
+        _say(console, f"takes {strongest_coefficients(unit.properties['coefficients'], 12)}")
     if unit.labels:
         said = (row["label"] + (f" ({row['source']})" if row.get("source") else "") for row in unit.labels)
-        console.print(f"labels: {'; '.join(said)}", markup=False)
+        _say(console, f"labels: {'; '.join(said)}")
     for row in unit.maps:
         image = "itself" if row["target"] == unit.key else short_name(row["target"])
         back = ", and back" if row["mutual"] and row["target"] != unit.key else ""
-        console.print(f"{row['map']}: {image}{back}, score {plain(row['score'])}", markup=False)
+        _say(console, f"{row['map']}: {image}{back}, score {plain(row['score'])}")
     for row in unit.families:
-        console.print(_family(row), markup=False)
+        _say(console, _family(row))
     for row in unit.analogues:
-        console.print(_analogue(row), markup=False)
+        _say(console, _analogue(row))
     if found := unit.examples():
         places = (f"{row['picture']} ({row['y']:.0f}, {row['x']:.0f}) {plain(row['value'])}" for row in found)
-        console.print(f"strongest at (y, x) of the probes: {'; '.join(places)}", markup=False)
+        _say(console, f"strongest at (y, x) of the probes: {'; '.join(places)}")
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line that holds text of the database."""
+    from circuitdb.language.diagnostics import escaped
+
+    console.print(escaped(text), markup=False)
 
 
 def _analogue(row: Row) -> str:
@@ -238,6 +246,7 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
     import numpy as np
 
     from circuitdb.circuits import short_name
+    from circuitdb.language.diagnostics import escaped
     from circuitdb.terminal import Drawing, draw_kernels
     from circuitdb.units import edge_kernel
 
@@ -250,11 +259,11 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
     others = {row["key"]: row for row in database.units([edge[end] for edge in edges])}
     for edge in edges:
         kernel = edge_kernel(edge)
-        labels = [_cropped(row["label"]) for row in others[edge[end]]["labels"][:1]]
+        names = [short_name(edge[end]), *(row["label"] for row in others[edge[end]]["labels"][:1])]
         drawings.append(
             Drawing(
                 np.array([[edge["weight"]]]) if kernel is None else kernel,
-                [short_name(edge[end]), *labels, f"{edge['weight']:+.3g}  {edge['share']:.1%}"]
+                [escaped(names[0]), *map(_cropped, names[1:]), f"{edge['weight']:+.3g}  {edge['share']:.1%}"]
                 + (["skip"] if edge["kind"] == "SKIP" else []),
             )
         )
@@ -263,6 +272,9 @@ def _print_edges(console: Console, database: Database, heading: str, end: str, e
 
 
 def _cropped(label: str) -> str:
+    from circuitdb.language.diagnostics import escaped
+
+    label = escaped(label)
     return label if len(label) <= _WIDEST_LABEL else label[: _WIDEST_LABEL - 1] + "…"
 
 

@@ -99,9 +99,10 @@ def _print(result: Significance, quiet: bool) -> None:
     """The sentence, the figures, the null's histogram and the circuits."""
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
+    from circuitdb.language.diagnostics import escaped
 
     console = output.console()
-    print(result.sentence)
+    print(escaped(result.sentence))
     figures = ("observed", "null_mean", "null_sd", "z", "p")
     shown = result.to_dict()
     console.print(output.table(dict.fromkeys(figures, "right"), [[shown[name] for name in figures]]))
@@ -117,4 +118,4 @@ def _print(result: Significance, quiet: bool) -> None:
         console.print(output.table(sides, rows))
     if not quiet:
         line = f"null {result.null} · samples {result.samples:,} · seed {result.seed} · keep {result.keep}"
-        print("\n" + "\n".join([f"{line} · {result.seconds:.1f} s", *result.remarks]))
+        print("\n" + "\n".join(map(escaped, [f"{line} · {result.seconds:.1f} s", *result.remarks])))

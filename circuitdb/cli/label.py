@@ -57,18 +57,19 @@ def import_file(
     format: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Read labels: unit (its key), label and source, as CSV with a first line of these names or as a JSON list.
+    """Read labels: unit, label and source, as CSV with a first line of these names or as a JSON list.
 
     A JSON object of families, as {"mixed3b": [{"name": "Curves", "units": [379, 406]}]}, needs --model.
     """
     from circuitdb.cli import output
     from circuitdb.database import Database
-    from circuitdb.labels import read_labels
+    from circuitdb.labels import read_labels, with_whole_keys
 
     with Database(db) as database:
         read = read_labels(file, None if model is None else database.model(model))
-        database.add_labels(read.labels)
-    _tell(format, quiet, "labels", read.labels, f"{len(read.labels):,} labels from {file}")
+        labels = with_whole_keys(read, database)
+        database.add_labels(labels)
+    _tell(format, quiet, "labels", labels, f"{len(labels):,} labels from {file}")
     if read.by_number and not quiet:
         output.remark(
             f"unit numbers belong to one set of weights: these labels are right only if {model} has the weights that "

@@ -7,6 +7,7 @@ so that no line is broken where another program reads it.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from circuitdb.circuits import to_json
 from circuitdb.cli.options import Format
+from circuitdb.language.diagnostics import escaped
 
 if TYPE_CHECKING:
     from circuitdb.backends.base import Progress
@@ -38,12 +40,17 @@ def console() -> Console:
 def remark(*sentences: str) -> None:
     """Say something on standard error, each sentence on a line of its own."""
     for sentence in sentences:
-        print(sentence, file=sys.stderr)
+        print(escaped(sentence), file=sys.stderr)
 
 
 def write_json(value: Any) -> None:
-    """Print one JSON object."""
-    print(to_json(value))
+    """Print one JSON object, with JSON's own escapes where the stream's encoding lacks a character."""
+    text = to_json(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text))
+    print(text)
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -71,7 +78,7 @@ def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> Table:
 
 
 def plain(value: Any) -> str:
-    """A value as people read it: four digits of a real number, nothing for what is missing."""
+    """A value as people read it: four digits of a real number, no control characters, nothing for what is missing."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -80,7 +87,7 @@ def plain(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return escaped(str(value))
 
 
 def natural_width(made: Table) -> int:

@@ -73,12 +73,15 @@ def report(
     from circuitdb.errors import InputError
     from circuitdb.reports.page import circuits_page, unit_page, write_page
 
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out} does not end in .html or .htm; a report is an HTML page")
     if models is not None and model:
         raise InputError("--models A,B,… names the models; leave out --model")
     with Database(db) as database:
+        remarks: tuple[str, ...] = ()
         if models is not None:
             names = [database.model(name.strip())["name"] for name in models.split(",")]
-            said = _write_shared(
+            said, remarks = _write_shared(
                 database,
                 what or _RECURRING,
                 list(dict.fromkeys(names)),
@@ -107,9 +110,9 @@ def report(
                     )
             with output.patience("writing", quiet):
                 write_page(out, circuits_page(found, chance, out=str(out)))
-            said = f"{len(found):,} circuit{'' if len(found) == 1 else 's'}"
+            said, remarks = f"{len(found):,} circuit{'' if len(found) == 1 else 's'}", found.remarks
     if not quiet:
-        output.remark(f"{said} written to {out}")
+        output.remark(f"{said} written to {out}", *remarks)
 
 
 def _write_shared(
@@ -123,8 +126,8 @@ def _write_shared(
     seed: int,
     out: Path,
     quiet: bool,
-) -> str:
-    """Write the page on what joined models share; return what it tells of."""
+) -> tuple[str, tuple[str, ...]]:
+    """Write the page on what joined models share; return what it tells of, and what its numbers do not tell."""
     from circuitdb.cli import output
     from circuitdb.reports.page import universality_page, write_page
     from circuitdb.reports.words import listed
@@ -138,7 +141,7 @@ def _write_shared(
             model: database.find(query, model=model, limit=limit, seconds=None, **parameters) for model in models
         }
         write_page(out, universality_page(database, found, circuits, samples=samples, seed=seed, out=str(out)))
-    return f"what {listed(models)} share"
+    return f"what {listed(models)} share", found.remarks
 
 
 def _only(models: list[str] | None) -> str | None:

@@ -79,6 +79,7 @@ def find(
     """Search for circuits that fit a motif."""
     from circuitdb.cli import output
     from circuitdb.database import Database
+    from circuitdb.language.diagnostics import escaped
 
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("searching", quiet):
@@ -91,7 +92,7 @@ def find(
         case Format.TABLE:
             _print_circuits(circuits)
     if format is Format.TABLE and not quiet:
-        print("\n" * bool(circuits) + "\n".join([_closing(circuits), *circuits.remarks]))
+        print("\n" * bool(circuits) + "\n".join(map(escaped, [_closing(circuits), *circuits.remarks])))
     else:
         if circuits.truncated:
             output.remark(_closing(circuits))

@@ -87,6 +87,8 @@ def export(
     from circuitdb.database import Database
 
     whole = bool(graph) or query == "all"
+    if graph and query is not None:
+        raise InputError(f"{query!r} and --graph exclude each other; leave one of them out")
     if (out is None) == (neo4j_admin is None) or (out is not None and (query is None) == (not graph)):
         raise InputError("say what to write: QUERY -o FILE, --graph MODEL -o FILE.json, or --neo4j-admin FOLDER")
     with Database(db) as database:

@@ -246,8 +246,10 @@ def universality(
             output.write_csv(_UNIVERSALITY_COLUMNS, (_flat(row) for row in found.rows()))
         case Format.TABLE:
             _print_universality(found, quiet)
-    if written is not None and not quiet:
-        output.remark(f"{written:,} analogues written to {output_file}")
+    if not quiet:
+        output.remark(*found.remarks)
+        if written is not None:
+            output.remark(f"{written:,} analogues written to {output_file}")
 
 
 _MOST_EDGE_SAMPLES = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from circuitdb.errors import InputError
@@ -67,8 +67,13 @@ def nearest(word: str, words: Iterable[str]) -> str:
     close = nearest_names(word, words)
     if close:
         return f"; did you mean {' or '.join(close)}?"
-    some = words[:8]
-    return f"; there {'is' if len(some) == 1 else 'are'} {', '.join(some)}" if some else ""
+    return f"; there {'is' if len(words) == 1 else 'are'} {some(words)}" if words else ""
+
+
+def some(names: Sequence[str], at_most: int = 8) -> str:
+    """The first of names in a message, and how many more there are."""
+    shown = ", ".join(names[:at_most])
+    return f"{shown} and {len(names) - at_most} more" if len(names) > at_most else shown
 
 
 def render(diagnostic: Diagnostic) -> str:
@@ -88,7 +93,11 @@ def render(diagnostic: Diagnostic) -> str:
 
 def _shortened(text: str) -> str:
     """The text with very long words cut and characters that do not show written as escapes."""
-    text = re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text)
+    return escaped(re.sub(rf"(\S{{{_LONGEST_WORD}}})\S+", r"\1…", text))
+
+
+def escaped(text: str) -> str:
+    """The text with characters that do not show, such as those that steer a terminal, written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

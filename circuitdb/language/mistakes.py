@@ -101,6 +101,8 @@ _FOREIGN = {
     "+>": _ARROWS,
     "-|": _ARROWS,
 }
+_SEARCH = re.compile(r"[^\W\d]\w*\s*(\((?=\s*(?:\)|\w+\s*=))|\b(?:in|where|order|limit|analogous)\b)")
+"""What is likely a motif's name: arguments or another part of a search come after it."""
 _BRACKETS = re.compile(r'"""[\s\S]*?"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*|[()\[\]{}]')
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _BAD_IN_TEXT = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})|[\x00-\x1f]')
@@ -142,6 +144,9 @@ def _misplaced(source: Source, start: int, error: UnexpectedInput, accepted: fro
     near = _near_words(found, accepted) if word and found not in RESERVED else ()
     near = near or _word_before(source.text, start)
     hints = (_expected(accepted), *_advice(found, word is not None, accepted))
+    search = _SEARCH.match(source.text, start)
+    if search and {"FIND", "MOTIF"} <= accepted and not near:
+        hints = (*hints, f"a search begins with find, as in find {shown}{'(…)' * (search[1] == '(')}")
     if found in _CLOSING:
         hints = (*hints, *_unclosed(source, start, _CLOSING[found]))
     return Diagnostic("syntax", f"'{shown}' does not fit here", source, span, hints, near)

@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 
 from circuitdb.graph import Record
 from circuitdb.language import syntax as s
-from circuitdb.language.diagnostics import Diagnostic, MotifError, Source
+from circuitdb.language.diagnostics import Diagnostic, MotifError, Source, some
 from circuitdb.pattern import model as p
 from circuitdb.pattern.environment import Environment, bind, complete, map_of, named_value, show
 from circuitdb.pattern.expressions import Named, Owner, map_application
@@ -31,7 +31,7 @@ MOST_UNITS = 300
 def check_model(name: str, at: s.Node, env: Environment, catalog: Catalog | None) -> None:
     """Say that there is no such model, if there is none."""
     if catalog is not None and name not in catalog:
-        there = "models are " + ", ".join(sorted(catalog)[:8]) if catalog else "the database holds no model"
+        there = f"models are {some(sorted(catalog))}" if catalog else "the database holds no model"
         env.fail("unknown-model", f"there is no model {name}", at, there, wrong=name, known=catalog)
 
 
@@ -248,7 +248,7 @@ class Collector:
             }
             if name not in there:
                 elsewhere = sorted(m for m, layers in self._catalog.items() if name in layers)
-                hints = (f"{name} is a layer of {', '.join(elsewhere[:4])}",) if elsewhere else ()
+                hints = (f"{name} is a layer of {some(elsewhere, 4)}",) if elsewhere else ()
                 message = f"there is no layer {name} in the models searched"
                 env.fail("unknown-layer", message, expression, *hints, wrong=name, known=there)
         return name

@@ -25,6 +25,8 @@ class BareWord:
     word: str
 
 
+_NUMBER = "a number"
+
 Value = float | str | bool | BareWord | maps.MapName
 
 
@@ -73,6 +75,30 @@ def unknown_parameter(name: str, motif: s.Motif, caller: Environment, at: s.Node
     known = [p.name for p in motif.parameters]
     has = f"it has {', '.join(known)}" if known else "it has none"
     caller.fail("unknown-parameter", f"{motif.name.name} has no parameter {name}; {has}", at, wrong=name, known=known)
+
+
+def check_kinds(motif: s.Motif, given: Mapping[str, Value], own: Environment) -> None:
+    """Say which value from outside is of another kind than its parameter's default.
+
+    Raises
+    ------
+    MotifError
+        If one is.
+    """
+    for parameter in motif.parameters:
+        if parameter.default is None or parameter.name not in given:
+            continue
+        value, kind = given[parameter.name], _kind(constant(parameter.default, own))
+        if _kind(value) != kind:
+            message = f"the parameter {parameter.name} takes {kind}, as its default is; {show_value(value)} is not"
+            hints = ("numbers are written as in JSON: 0.5, 12 or 1e-3",) if kind == _NUMBER else ()
+            raise MotifError(Diagnostic("parameter-kind", message, hints=hints))
+
+
+def _kind(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return _NUMBER if isinstance(value, int | float) else "a text or a map"
 
 
 def complete(

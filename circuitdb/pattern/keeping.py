@@ -1,19 +1,21 @@
-"""Whether a query asks for edges that the keep rule of a model left out.
+"""Whether a query asks for edges that the keep rule of a model left out, or for maps that a model does not have.
 
 Thresholds belong to the query, but only what an ingest kept can be found. In come a Query and the keep rules of the
-models, out comes a sentence for every rule that the query reaches below, so that a result can say so.
+models, out comes a sentence for every rule that the query reaches below, so that a result can say so. Likewise a
+sentence for a model without a map that every circuit needs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from circuitdb.errors import InputError
 from circuitdb.keep_rule import KeepRule
 from circuitdb.pattern import model as p
 from circuitdb.pattern.describe import edge_text
+from circuitdb.pattern.maps import ANALOG
 
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -51,6 +53,19 @@ def remarks_on(query: p.Query, rules: Mapping[str, str | None]) -> tuple[str, ..
         f"the query asks below {rule} ({_some(list(edges))}), so that edges left out may change the answer; "
         f"`every edge where {KeepRule.parse(rule).enough}` stays above it"
         for rule, edges in asked.items()
+    )
+
+
+def maps_needed(query: p.Query) -> tuple[str, ...]:
+    """The maps under which every circuit has an image of one of its units."""
+    return tuple(dict.fromkeys(row.map for row in query.body.rows if row.map != ANALOG))
+
+
+def lacking_maps(model: str, maps: Sequence[str]) -> str:
+    """What is said of a model that holds no row of maps that every circuit needs."""
+    return (
+        f"no unit of {model} has an image under {' or '.join(maps)}, which every circuit needs; "
+        f"`circuitdb probe {model}` looks for images, `--maps` names others than the usual"
     )
 
 

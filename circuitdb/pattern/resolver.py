@@ -31,6 +31,7 @@ from circuitdb.pattern.environment import (
     Environment,
     Value,
     bind,
+    check_kinds,
     complete,
     named_value,
     unknown_parameter,
@@ -92,6 +93,7 @@ def resolve(
                 unknown_parameter(name, known.motif, outside, find.target.motif)
         arguments = {**bind(known.motif, find.target.arguments, outside, find.target), **given}
         own = Environment(known.text, known.text.source, using=(known.motif.name.name,))
+        check_kinds(known.motif, given, own)
         env = replace(own, parameters=complete(known.motif, arguments, own, outside, find.target))
         block, motif = known.motif.block, known.motif.name.name
     else:

@@ -19,11 +19,13 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from circuitdb.backends.base import ModelGraph, Progress
 from circuitdb.circuits import Circuit
 from circuitdb.errors import InputError
 from circuitdb.pattern import model as p
+from circuitdb.pattern.keeping import lacking_maps, maps_needed
 from circuitdb.pattern.maps import ANALOG
 from circuitdb.statistics.nulls import OBSERVED, EdgeNull, MapNull, Null, Sample
 from circuitdb.statistics.sampled import Counter, StoppedError, prepared
@@ -238,7 +240,6 @@ def significance(
     made: Null = EdgeNull(graph) if null == "edges" else MapNull(graph, maps_of(query))
     ready = prepared(graph, query, null)
     first, *streams = np.random.SeedSequence(seed).spawn(samples + 1)
-    hub = made.hub(np.random.default_rng(first))
     least = min((c.score for c in strongest if c.score is not None), default=None)
 
     def one(counter: Counter, sample: Sample) -> tuple[int, Reals]:
@@ -248,10 +249,15 @@ def significance(
     def drawn(counter: Counter, place: int) -> tuple[int, Reals]:
         return one(counter, made.sample(hub, np.random.default_rng(streams[place])))
 
-    stop = threading.Event()
-    with _Workers(lambda: Counter(ready, lambda: not stop.is_set()), min(cores or _cores(), samples), stop) as workers:
-        observed = workers.call(lambda counter: counter.count(OBSERVED))
-        results = workers.all(drawn, samples, progress)
+    if set(maps_needed(query)) - _maps_there(graph):  # No shuffled graph holds a circuit either.
+        observed, results = 0, [(0, np.zeros(0))] * samples
+    else:
+        hub = made.hub(np.random.default_rng(first))
+        stop = threading.Event()
+        cores = min(cores or _cores(), samples)
+        with _Workers(lambda: Counter(ready, lambda: not stop.is_set()), cores, stop) as workers:
+            observed = workers.call(lambda counter: counter.count(OBSERVED))
+            results = workers.all(drawn, samples, progress)
     return Significance(
         query=text,
         motif=query.motif,
@@ -334,10 +340,12 @@ def check(query: p.Query, null: str, samples: int, seed: int, circuits: int = 0)
 
 def _remarks(query: p.Query, null: Null, graph: ModelGraph) -> list[str]:
     maps = maps_of(query)
-    there = set() if graph.maps is None else set(graph.maps["map"].to_pylist())
-    remarks = [
+    there = _maps_there(graph)
+    needed = [name for name in maps_needed(query) if name not in there]
+    remarks = [lacking_maps(graph.name, needed)] if needed else []
+    remarks += [
         f"{graph.name} holds no rows of {name}; `circuitdb probe {graph.name}` finds them" for name in maps
-        if name not in there
+        if name not in there and name not in needed
     ]  # fmt: skip
     if null.free == 0:
         what = "edge" if null.name == "edges" else "row of these maps"
@@ -347,6 +355,10 @@ def _remarks(query: p.Query, null: Null, graph: ModelGraph) -> list[str]:
             "the maps stay as they are here; --null maps asks whether it matters which unit has which partner"
         )
     return remarks
+
+
+def _maps_there(graph: ModelGraph) -> set[str]:
+    return set() if graph.maps is None else set(pc.unique(graph.maps["map"]).to_pylist())
 
 
 class _Workers:

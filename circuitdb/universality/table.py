@@ -78,7 +78,11 @@ class PairOfModels:
 
 @dataclass(frozen=True)
 class Universality:
-    """The table of a motif. in_all: by model its circuits that come back in all others, by model the units."""
+    """The table of a motif.
+
+    in_all: by model its circuits that come back in all others, by model the units. remarks: what the numbers do not
+    tell.
+    """
 
     motif: str
     choices: int
@@ -86,6 +90,7 @@ class Universality:
     seed: int
     pairs: Sequence[PairOfModels]
     in_all: Mapping[str, Sequence[Mapping[str, Mapping[str, str]]]]
+    remarks: tuple[str, ...] = ()
 
     def rows(self) -> list[Row]:
         """A row for each pair of models."""
@@ -114,6 +119,7 @@ class Universality:
                 model: [{name: dict(units) for name, units in circuit.items()} for circuit in circuits]
                 for model, circuits in self.in_all.items()
             },
+            "remarks": list(self.remarks),
         }
 
 

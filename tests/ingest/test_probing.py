@@ -122,6 +122,9 @@ def test_weights_that_are_not_the_models_own_are_refused(
         probe_models(["tiny"], db=db)
     with pytest.raises(InputError, match=r"other\.safetensors is not what 'tiny' was ingested with"):
         probe_models(["tiny"], weights=[str(tmp_path / "other.safetensors")], db=db)
+    save_file({"features.weight": torch.zeros(2, 2)}, tmp_path / "squeezed.safetensors")
+    with pytest.raises(InputError, match=r"squeezed\.safetensors is not what 'tiny' was ingested with"):
+        probe_models(["tiny"], weights=[str(tmp_path / "squeezed.safetensors")], db=db)
     assert open_store(db).signatures("tiny") is None
     probe_models(
         ["tiny"], weights=[str(tmp_path / "other.safetensors"), weights], probes=pictures, maps=["flip"], db=db
@@ -197,7 +200,8 @@ def test_the_command_probes_models_and_says_what_it_found(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tyni"], "no model 'tyni'"),
+        (["tinny"], "did you mean tiny?"),
+        (["nosuch"], "; there is tiny"),
         (["tiny", "--maps", "mirror"], "there is no map 'mirror'"),
         (["tiny", "--probes", "nowhere"], "there are no probes at 'nowhere'"),
     ],

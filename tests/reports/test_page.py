@@ -264,6 +264,13 @@ def test_a_page_that_cannot_be_written_leaves_nothing(database: Database, comman
     assert not list(tmp_path.iterdir())
 
 
+def test_a_page_ends_in_html(database: Database, command: Command, tmp_path: Path) -> None:
+    out = command("report", "toy/L1:0", "-o", str(tmp_path / "unit.pdf"), db=database.address)
+    assert (out.code, out.err.count("\n")) == (2, 1)
+    assert "unit.pdf does not end in .html or .htm" in out.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_words_say_what_a_query_asks() -> None:
     from circuitdb.pattern.compile import compile_query
 
@@ -417,6 +424,25 @@ def test_what_models_share_is_a_page(command: Command, tmp_path: Path) -> None:
     assert (none.code, "1 or more samples" in none.err) == (2, True)
     assert not (tmp_path / "none.html").exists()
     assert command("report", db=address).code == 2
+
+
+def test_a_map_that_a_model_lacks_is_told_beside_the_number_that_it_explains(command: Command, tmp_path: Path) -> None:
+    address, file = str(tmp_path / "twins.duckdb"), tmp_path / "page.html"
+    probed_twins(address)
+    with circuitdb.open(address) as database:
+        for one, other in (("first", "second"), ("second", "first")):
+            database.join(one, other, samples=1)
+    told = [f"no unit of {name} has an image under hue(60), which every circuit needs" for name in ("first", "second")]
+    query, shared = "find { a -> b; hue(60)(a) -> b }", ("--models", "first,second", "--samples", "1")
+    assert all(sentence in command("universality", query, *shared, db=address).err for sentence in told)
+    remarks = command("universality", query, *shared, "--format", "json", db=address).json["remarks"]
+    assert [remark.partition(";")[0] for remark in remarks] == told
+    assert command("universality", "find { a -> b }", *shared, "--format", "json", db=address).json["remarks"] == []
+    for arguments in (shared, ()):
+        outcome = command("report", query, *arguments, "-o", str(file), db=address)
+        assert all(sentence in outcome.err for sentence in told)
+        text = Parsed(file.read_text()).text
+        assert all(sentence.replace("no unit", "No unit") in text for sentence in told)
 
 
 # --- in a real browser -----------------------------------------------------------------------------------------------

@@ -253,8 +253,22 @@ def test_a_null_that_can_move_nothing_says_so() -> None:
 
 
 def test_a_model_without_the_maps_of_a_motif_is_told_how_to_get_them() -> None:
-    result = result_for(planted(), "find { a -> b; flip(a) -> flip(b) }", samples=1)
+    result = result_for(planted(), "find { a -> b; no flip(a) -> b }", samples=1)
     assert "toy holds no rows of flip; `circuitdb probe toy` finds them" in result.remarks
+
+
+@pytest.mark.parametrize("null", ["edges", "maps"])
+def test_a_model_without_a_map_that_every_circuit_needs_is_told_without_a_shuffle(
+    null: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shuffle(*arguments: object) -> None:
+        raise AssertionError("a graph was shuffled")
+
+    for of in (EdgeNull, MapNull):
+        monkeypatch.setattr(of, "hub", shuffle)
+    result = result_for(planted(), "find { a -> b; flip(a) -> flip(b) }", samples=20, null=null)
+    assert (result.observed, result.counts, result.p) == (0, (0,) * 20, 1.0)
+    assert "no unit of toy has an image under flip, which every circuit needs;" in result.remarks[0]
 
 
 def test_random_graphs_of_all_kinds_are_tested_without_a_hitch() -> None:

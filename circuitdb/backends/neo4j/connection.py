@@ -7,6 +7,7 @@ transactions carry their timeout to the server and are retried only where the dr
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ OLDEST_SERVER = (5, 9)
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 15.0
 WRITE_SECONDS = 600.0
+
+logging.getLogger("neo4j").addHandler(logging.NullHandler())  # its errors reach us as exceptions
 
 Parameters = Mapping[str, Any]
 Statement = tuple[str, Parameters]

@@ -6,6 +6,7 @@ page are made of them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def sections_page(
     *,
     models: Sequence[str],
     limits: Sequence[str] = (),
+    remarks: Sequence[str] = (),
     command: str,
 ) -> str:
     """The page of several sections.
@@ -79,6 +81,8 @@ def sections_page(
         The models that the page speaks of.
     limits
         What the sections do not show; what no wiring shows is said on every page.
+    remarks
+        What searches do not tell, besides those of the sections.
     command
         The command that makes the page again.
     """
@@ -89,7 +93,7 @@ def sections_page(
         for section in sections:
             shown.append(_shown(section, first))
             first += sum(map(len, section.groups))
-        remarks = [remark for section in sections if section.asked is not None for remark in section.asked.remarks]
+        own = (section.asked.remarks for section in sections if section.asked is not None)
         keep = dict.fromkeys(str(row["keep"]) for row in reader.models() if row["name"] in models)
         return filled(
             title=title,
@@ -101,7 +105,7 @@ def sections_page(
             models=models_told(reader, models),
             keep=", ".join(keep),
             limits=list(limits),
-            remarks=[*dict.fromkeys(remarks), *left_out],
+            remarks=[*dict.fromkeys(itertools.chain(*own, remarks)), *left_out],
             command=command,
         )
 

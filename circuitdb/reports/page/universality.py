@@ -109,6 +109,7 @@ def universality_page(
             database,
             models=models,
             limits=_LIMITS,
+            remarks=[remark for own in circuits.values() for remark in own.remarks],
             command=shlex.join(command),
         )
 
