@@ -245,7 +245,7 @@ def _print(summary: Summary, format: Format, quiet: bool) -> None:
                 f"{summary.seconds:.1f}",
                 "" if summary.size_bytes is None else f"{summary.size_bytes / 1e6:,.1f} MB",
             )
-            output.console().print(output.table(columns, [row]))
+            output.print_table(columns, [row])
     if quiet:
         return
     if summary.absent:

@@ -129,6 +129,14 @@ def test_ls_lists_models_with_their_sizes(run: Command) -> None:
     assert [line.split() for line in lines[1:]][-1] == ["toy", "all", "3", "9", "10"]
 
 
+def test_ls_breaks_no_name_where_the_terminal_is_narrow(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = run("ls").out
+    monkeypatch.setenv("COLUMNS", "30")
+    narrow = run("ls").out
+    assert {word for line in wide.splitlines()[1:] for word in line.split()} <= set(narrow.split())
+    assert max(map(len, narrow.splitlines())) <= 30
+
+
 def test_ls_gives_the_json_of_the_design(run: Command) -> None:
     [toy] = [model for model in run("ls", "--format", "json").json["models"] if model["name"] == "toy"]
     assert set(toy) == {"name", "architecture", "weights_sha256", "keep", "layers", "edges"}

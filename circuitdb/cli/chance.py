@@ -100,13 +100,12 @@ def _print(result: Significance, quiet: bool) -> None:
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
 
-    console = output.console()
-    print(result.sentence)
+    output.say(result.sentence)
     figures = ("observed", "null_mean", "null_sd", "z", "p")
     shown = result.to_dict()
-    console.print(output.table(dict.fromkeys(figures, "right"), [[shown[name] for name in figures]]))
+    output.print_table(dict.fromkeys(figures, "right"), [[shown[name] for name in figures]])
     if not quiet:
-        print("\n" + result.histogram(min(console.width, 78)))
+        print("\n" + result.histogram(min(output.console().width, 78)))
     if result.circuits:
         rows = []
         for chance in result.circuits:
@@ -114,7 +113,7 @@ def _print(result: Significance, quiet: bool) -> None:
             rows.append([chance.circuit.score, chance.expected, chance.p, chance.q, units])
         sides = dict.fromkeys(("score", "expected", "p", "q"), "right") | {"units": "left"}
         print()
-        console.print(output.table(sides, rows))
+        output.print_table(sides, rows)
     if not quiet:
         line = f"null {result.null} · samples {result.samples:,} · seed {result.seed} · keep {result.keep}"
-        print("\n" + "\n".join([f"{line} · {result.seconds:.1f} s", *result.remarks]))
+        output.say(f"\n{line} · {result.seconds:.1f} s", *result.remarks)

@@ -111,7 +111,7 @@ def ls(
     if format is Format.TABLE and rows:
         sides = {name: "right" if name in ("mean", "sd") else "left" for name in _COLUMNS}
         shown = [_shown(row) for row in rows]
-        output.console().print(output.table(sides, ([row[name] for name in _COLUMNS] for row in shown)))
+        output.print_table(sides, ([row[name] for name in _COLUMNS] for row in shown))
     elif format is Format.TABLE:
         output.console().print("no directions")
     else:

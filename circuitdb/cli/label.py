@@ -110,8 +110,10 @@ def ls(
         case Format.CSV:
             output.write_csv(_COLUMNS, rows)
         case Format.TABLE:
-            cells = ([row[column] for column in _COLUMNS] for row in rows)
-            output.console().print(output.table(dict.fromkeys(_COLUMNS, "left"), cells) if rows else "no labels")
+            if not rows:
+                print("no labels")
+                return
+            output.print_table(dict.fromkeys(_COLUMNS, "left"), ([row[column] for column in _COLUMNS] for row in rows))
 
 
 def rm(

@@ -91,7 +91,7 @@ def find(
         case Format.TABLE:
             _print_circuits(circuits)
     if format is Format.TABLE and not quiet:
-        print("\n" * bool(circuits) + "\n".join([_closing(circuits), *circuits.remarks]))
+        output.say("\n" * bool(circuits) + _closing(circuits), *circuits.remarks)
     else:
         if circuits.truncated:
             output.remark(_closing(circuits))
@@ -106,24 +106,20 @@ def _print_circuits(circuits: Circuits) -> None:
 
     if not circuits:
         return
-    console = output.console()
     several = len({circuit.model for circuit in circuits}) > 1
     names = circuits.columns()[3:]
     left = {"score": "right"} | ({"model": "left"} if several else {})
     fixed = [[circuit.score, *([circuit.model] if several else [])] for circuit in circuits]
     units = [{name: short_names(unit) for name, unit in circuit.units.items()} for circuit in circuits]
-    wide = output.table(
-        left | dict.fromkeys(names, "left"),
-        ([*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)),
+    wide = left | dict.fromkeys(names, "left")
+    rows = [[*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)]
+    if output.fits(wide, rows):
+        output.print_table(wide, rows)
+        return
+    together = ["  ".join(f"{name}={unit}" for name, unit in row.items()) for row in units]
+    output.print_table(
+        left | {"units": "left"}, ([*start, listed] for start, listed in zip(fixed, together, strict=True))
     )
-    narrow = output.table(
-        left | {"units": "left"},
-        (
-            [*start, "  ".join(f"{name}={unit}" for name, unit in row.items())]
-            for start, row in zip(fixed, units, strict=True)
-        ),
-    )
-    console.print(wide if output.natural_width(wide) <= console.width else narrow)
 
 
 def _closing(circuits: Circuits) -> str:
@@ -210,7 +206,7 @@ def _print_explanation(explained: dict[str, Any]) -> None:
     console.print("predicates", style="bold")
     rows = explained["predicates"]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    console.print(output.table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in rows)))
+    output.print_table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in rows))
 
 
 def motifs(
@@ -243,9 +239,7 @@ def motifs(
         case Format.CSV:
             output.write_csv(["name", "about"], rows)
         case Format.TABLE:
-            output.console().print(
-                output.table({"motif": "left", "about": "left"}, ([row["name"], row["about"]] for row in rows))
-            )
+            output.print_table({"motif": "left", "about": "left"}, ([row["name"], row["about"]] for row in rows))
 
 
 def about(text: str) -> str:

@@ -157,13 +157,13 @@ def _print_join(joined: Joined, quiet: bool) -> None:
     }
     sides = {headings.get(c, c): "left" if c in ("layer", "most_like") else "right" for c in columns}
     shown = [[round(v, 3) if isinstance(v, float) else v for v in (row[c] for c in columns)] for row in rows]
-    output.console().print(output.table(sides, shown))
+    output.print_table(sides, shown)
     if quiet:
         return
     nulls = "; ".join(f"{name} {output.plain(_mean(null.best))}" for name, null in joined.nulls.items())
     if joined.untrained:
         nulls += f" ({', '.join(joined.untrained)})"
-    print(
+    output.say(
         f"\n{joined.a.model} in {joined.b.model}: mean best score {output.plain(round(joined.mean_best(), 3))}, "
         f"by chance: {nulls}; ceiling {output.plain(round(joined.ceiling, 3))}\n"
         f"matched on {len(joined.halves[0])} pictures, scored on {len(joined.halves[1])}; "
@@ -268,7 +268,6 @@ def _print_universality(found: Universality, quiet: bool) -> None:
     from circuitdb.circuits import short_name
     from circuitdb.cli import output
 
-    console = output.console()
     heads = {"a": "left", "b": "left", "circuits": "right", "recurring": "right"}
     heads |= dict.fromkeys(["permuted matches", "p", "decoys", "p ", "rewired edges", "p  "], "right")
     rows = []
@@ -280,10 +279,10 @@ def _print_universality(found: Universality, quiet: bool) -> None:
                 expected = f"{expected} (of {null['recurring']:,})"
             cells += [expected, null["p"]]
         rows.append(cells)
-    console.print(output.table(heads, rows))
+    output.print_table(heads, rows)
     if quiet:
         return
-    print(
+    output.say(
         f"\n{found.motif}: circuits of a that come back in b, and how many would by chance ({found.samples} samples, "
         f"{found.choices} analogues a unit);\ndecoys: of the circuits all of whose units have decoys"
     )
@@ -293,7 +292,7 @@ def _print_universality(found: Universality, quiet: bool) -> None:
         for circuit in circuits[:_SHOWN]:
             for name, units in circuit.items():
                 shown = "  ".join(f"{unit}={short_name(key)}" for unit, key in units.items())
-                console.print(f"  {name}: {shown}", markup=False, soft_wrap=True)
+                output.say(f"  {name}: {shown}")
 
 
 def _write_agreement(rows: Sequence[Mapping[str, Any]], models: tuple[str, str], format: Format) -> None:
@@ -317,4 +316,4 @@ def _write_agreement(rows: Sequence[Mapping[str, Any]], models: tuple[str, str],
         return
     sides = {name: "left" if name in ("a", "b") else "right" for name in columns}
     shown = [[round(v, 3) if isinstance(v, float) else v for v in (row[c] for c in columns)] for row in flat]
-    output.console().print(output.table(sides, shown))
+    output.print_table(sides, shown)
