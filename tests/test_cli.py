@@ -7,14 +7,17 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import circuitdb
 from circuitdb.backends import open_store
@@ -87,16 +90,47 @@ def test_help_lists_every_command_that_the_design_names_so_far(run: Command) -> 
         assert re.search(rf"^. {name} ", text, re.MULTILINE), name
 
 
+def every_command() -> dict[tuple[str, ...], Any]:
+    """All commands by the words that call them."""
+    top = typer.main.get_command(build_app()).commands  # type: ignore[attr-defined]
+    groups = {name: command.commands for name, command in top.items() if hasattr(command, "commands")}
+    return {(name,): command for name, command in top.items() if name not in groups} | {
+        (group, name): command for group, commands in groups.items() for name, command in commands.items()
+    }
+
+
+def examples_of(command: Any) -> list[str]:
+    return [line for line in command.epilog.split("\n\n") if line != "Examples:"]
+
+
 def test_every_command_has_help_with_examples_that_name_it() -> None:
-    app = build_app()
-    groups = [("circuitdb", app), *((f"circuitdb {g.name}", g.typer_instance) for g in app.registered_groups)]
-    for prefix, group in groups:
-        assert group is not None
-        for command in group.registered_commands:
-            assert command.callback is not None
-            name = command.name or command.callback.__name__
-            assert command.callback.__doc__, name
-            assert f"{prefix} {name}" in (command.epilog or ""), name
+    for words, command in every_command().items():
+        assert command.help, words
+        assert examples_of(command), words
+        for example in examples_of(command):
+            assert shlex.split(example)[: len(words) + 1] == ["circuitdb", *words]
+
+
+def test_every_example_stands_on_one_line_of_80_columns(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words, command in every_command().items():
+        lines = {line.strip() for line in run(*words, "--help").out.splitlines()}
+        assert set(examples_of(command)) <= lines, words
+
+
+def test_every_example_gives_options_that_the_command_has() -> None:
+    for words, command in every_command().items():
+        for example in examples_of(command):
+            command.make_parser(typer.Context(command)).parse_args(shlex.split(example)[len(words) + 1 :])
+
+
+def test_help_loses_no_bracket(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    for words, command in every_command().items():
+        texts = [command.help, command.epilog, *(p.help for p in command.params), *(p.metavar for p in command.params)]
+        bracketed = {w for text in texts for w in (text or "").replace("\\[", "[").split() if set(w) & set("[]")}
+        shown = run(*words, "--help").out
+        assert all(word in shown for word in bracketed), (words, bracketed)
 
 
 def test_a_wrong_command_is_answered_with_the_nearest_right_one(run: Command) -> None:

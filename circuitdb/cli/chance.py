@@ -28,7 +28,7 @@ def add_commands(app: typer.Typer) -> None:
         epilog=examples(
             "circuitdb test cross_inhibition --model inceptionv1 --samples 200 --seed 0",
             "circuitdb test union_over_cases --model inceptionv1 --null maps",
-            "circuitdb test cross_inhibition --model inceptionv1 --circuits 20 --format json",
+            "circuitdb test cross_inhibition --model inceptionv1 --circuits 20 --format csv",
         ),
     )(compare_with_chance)
 

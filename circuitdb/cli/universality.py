@@ -21,14 +21,14 @@ def add_commands(app: typer.Typer) -> None:
         epilog=examples(
             "circuitdb join alexnet inceptionv1",
             "circuitdb join vgg16 inceptionv1 --both",
-            "circuitdb join alexnet vgg16 --layers conv1:conv1_2,conv2:conv3_3 --format json",
-            "circuitdb join alexnet vgg16 --exact --probes photographs.tar --weights alexnet.pth --weights vgg16.pth",
+            "circuitdb join alexnet vgg16 --layers conv1:conv1_2,conv2:conv3_3",
+            "circuitdb join vgg16 untrained --exact --probes dogs.tar --weights vgg16.pth",
         )
     )(join)
     app.command(
         epilog=examples(
             "circuitdb universality curve_from_lines --models alexnet,vgg16,inceptionv1",
-            "circuitdb universality 'find { {a, c} +> b where share > 0.05 }' --models alexnet,vgg16 --format json",
+            "circuitdb universality 'find { {a, c} +> b }' --models alexnet,vgg16",
             "circuitdb universality --edges alexnet vgg16",
         )
     )(universality)
