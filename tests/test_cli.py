@@ -27,6 +27,7 @@ from circuitdb.errors import InputError
 from circuitdb.language.library import library_files
 from tests.conftest import Command, Outcome
 from tests.graphs import graph_of, random_graph, toy_graph
+from tests.test_exchange import analogues_between
 
 BIN = Path(sys.executable).parent
 
@@ -92,7 +93,7 @@ def test_help_lists_every_command_that_the_design_names_so_far(run: Command) -> 
 
 def every_command() -> dict[tuple[str, ...], Any]:
     """All commands by the words that call them."""
-    top = typer.main.get_command(build_app()).commands  # type: ignore[attr-defined]
+    top = typer.main.get_command(build_app()).commands
     groups = {name: command.commands for name, command in top.items() if hasattr(command, "commands")}
     return {(name,): command for name, command in top.items() if name not in groups} | {
         (group, name): command for group, commands in groups.items() for name, command in commands.items()
@@ -463,6 +464,28 @@ def test_find_prints_a_row_a_circuit_and_how_the_search_went(run: Command) -> No
     assert lines[0].split() == ["score", "a", "b", "c"]
     assert [line.split()[1:] for line in lines[1:3]] == [["L0:0", "L1:1", "L2:0"], ["L0:1", "L1:0", "L2:0"]]
     assert re.fullmatch(r"2 circuits · keep all · \d+\.\d\d s", lines[-1])
+
+
+def test_find_names_the_model_of_each_circuit_where_several_were_searched(run: Command) -> None:
+    for query in ("find { a -> b } limit 1", "find { a -> b } in toy, cars limit 1"):
+        heading, row, *_ = (line.split() for line in run("find", query).out.splitlines())
+        assert heading == ["score", "model", "a", "b"]
+        assert row[1] in ("toy", "cars", "gaps")
+    assert run("find", "find { a -> b } limit 1", "-m", "toy").out.split()[:3] == ["score", "a", "b"]
+
+
+def test_find_names_the_model_of_units_that_lie_in_another(command: Command, tmp_path: Path) -> None:
+    graphs = [toy_graph(), toy_graph("other")]
+    path = tmp_path / "two.duckdb"
+    store = open_store(str(path))
+    for graph in graphs:
+        store.write(graph)
+    store.write_analogues(analogues_between(*graphs))
+    store.close()
+    text = command("find", "find { a -> b; analog(a, other) = c } in toy limit 1", db=path).out
+    _, a, b, *others = text.splitlines()[1].split()
+    assert (a, b) == ("L0:2", "L1:2")
+    assert set(others) == {"other/L0:0"}
 
 
 def test_a_circuit_too_wide_for_the_terminal_keeps_each_unit_beside_its_name(planted: Path) -> None:

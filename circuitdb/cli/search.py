@@ -83,13 +83,14 @@ def find(
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("searching", quiet):
         circuits = database.find(query, model=model, limit=limit, seconds=seconds, memory_mb=memory, **parameters)
+        several = len(circuits.asked.models or database.models()) > 1
     match format:
         case Format.JSON:
             output.write_json(circuits.to_dict())
         case Format.CSV:
             output.write_csv(circuits.columns(), circuits.rows())
         case Format.TABLE:
-            _print_circuits(circuits)
+            _print_circuits(circuits, several)
     if format is Format.TABLE and not quiet:
         output.say("\n" * bool(circuits) + _closing(circuits), *circuits.remarks)
     else:
@@ -99,18 +100,18 @@ def find(
             output.remark(*circuits.remarks)
 
 
-def _print_circuits(circuits: Circuits) -> None:
-    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all."""
+def _print_circuits(circuits: Circuits, several: bool) -> None:
+    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all. Where
+    several models were searched, each circuit names its own."""
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
 
     if not circuits:
         return
-    several = len({circuit.model for circuit in circuits}) > 1
     names = circuits.columns()[3:]
     left = {"score": "right"} | ({"model": "left"} if several else {})
     fixed = [[circuit.score, *([circuit.model] if several else [])] for circuit in circuits]
-    units = [{name: short_names(unit) for name, unit in circuit.units.items()} for circuit in circuits]
+    units = [{name: short_names(unit, circuit.model) for name, unit in circuit.units.items()} for circuit in circuits]
     wide = left | dict.fromkeys(names, "left")
     rows = [[*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)]
     if output.fits(wide, rows):
