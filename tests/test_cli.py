@@ -125,6 +125,21 @@ def test_every_example_gives_options_that_the_command_has() -> None:
             command.make_parser(typer.Context(command)).parse_args(shlex.split(example)[len(words) + 1 :])
 
 
+def test_an_option_has_the_same_short_form_in_every_command() -> None:
+    short: dict[str, set[str]] = {}
+    for command in every_command().values():
+        for option in command.params:
+            name, *letters = sorted(option.opts, key=len, reverse=True)
+            short.setdefault(name, set()).add(" ".join(letters))
+    assert {name: forms for name, forms in short.items() if len(forms) > 1} == {}
+    assert {name: short[name] for name in ("--param", "--limit", "--samples", "--model")} == {
+        "--param": {"-p"},
+        "--limit": {"-n"},
+        "--samples": {"-r"},
+        "--model": {"-m"},
+    }
+
+
 def test_help_loses_no_bracket(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     for words, command in every_command().items():

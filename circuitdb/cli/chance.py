@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
-from circuitdb.cli.search import ParameterOption, QueryArgument, read_parameters
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    Format,
+    FormatOption,
+    ParameterOption,
+    QuietOption,
+    examples,
+)
+from circuitdb.cli.search import QueryArgument, read_parameters
 
 if TYPE_CHECKING:
     from circuitdb.statistics.significance import Significance

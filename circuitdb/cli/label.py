@@ -51,7 +51,8 @@ def add(
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv|.json", help="Units with labels, or families of units.")],
     model: Annotated[
-        str | None, typer.Option("--model", metavar="MODEL", help="The model whose units a file of families numbers.")
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="The model whose units a file of families numbers."),
     ] = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,

@@ -12,7 +12,11 @@ from circuitdb.cli.options import (
     DatabaseOption,
     Format,
     FormatOption,
+    LimitOption,
+    ModelOption,
+    ParameterOption,
     QuietOption,
+    SecondsOption,
     examples,
 )
 from circuitdb.errors import InputError
@@ -23,16 +27,6 @@ if TYPE_CHECKING:
 QueryArgument = Annotated[
     str, typer.Argument(metavar="MOTIF|QUERY|FILE", help="A motif of the library, text of the language, or a file.")
 ]
-ModelOption = Annotated[
-    list[str] | None, typer.Option("--model", "-m", metavar="MODEL", help="Search this model; may be repeated.")
-]
-ParameterOption = Annotated[
-    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be repeated.")
-]
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=0, help="How many circuits at most.", show_default="1000")
-]
-SecondsOption = Annotated[float, typer.Option("--seconds", min=0.001, help="How long to search at most.")]
 CountSecondsOption = Annotated[
     float | None, typer.Option("--seconds", min=0.001, help="How long to count at most.", show_default="no limit")
 ]

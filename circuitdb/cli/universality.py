@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    Format,
+    FormatOption,
+    ParameterOption,
+    QuietOption,
+    examples,
+)
 
 if TYPE_CHECKING:
     from circuitdb.universality.join import Joined
@@ -60,7 +68,7 @@ def join(
     ] = None,
     both: Annotated[bool, typer.Option("--both", help="Join B with A as well.")] = False,
     best: Annotated[int, typer.Option("--best", min=1, help="How many analogues a unit gets.")] = 3,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 2,
+    samples: Annotated[int, typer.Option("--samples", "-r", min=1, help="How often each null is drawn.")] = 2,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the halves and the nulls.")] = 0,
     groups: Annotated[
         bool, typer.Option("--groups", help="Look for units of B that share a role too (in JSON).")
@@ -192,15 +200,15 @@ def universality(
             "--edges", metavar="A B", help="Instead of a motif: are the partners of A's units in B wired alike?"
         ),
     ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the motif.")
-    ] = None,
+    param: ParameterOption = None,
     analogues: Annotated[
         int, typer.Option("--analogues", min=1, max=20, help="How many of its best analogues may stand for a unit.")
     ] = 3,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 100,
+    samples: Annotated[int, typer.Option("--samples", "-r", min=1, help="How often each null is drawn.")] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the nulls.")] = 0,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many circuits of each model to look at.")] = 10_000,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many circuits of each model to look at.")
+    ] = 10_000,
     output_file: Annotated[
         str | None,
         typer.Option("-o", "--output", metavar="FILE.parquet", help="Write all analogues between the models."),
