@@ -281,7 +281,7 @@ def main() -> None:
 def _print(columns: Sequence[str], rows: Iterator[list[Any]]) -> None:
     shown = list(rows)
     left = {column for place, column in enumerate(columns) if any(isinstance(row[place], str) for row in shown)}
-    output.console().print(output.table({c: "left" if c in left else "right" for c in columns}, shown))
+    output.print_table({c: "left" if c in left else "right" for c in columns}, shown)
     sys.stdout.flush()
 
 

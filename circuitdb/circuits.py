@@ -115,7 +115,7 @@ class Circuit:
 
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score {self.score:.4g}"
-        units = ", ".join(f"{name}={short_names(unit)}" for name, unit in self.units.items())
+        units = ", ".join(f"{name}={short_names(unit, self.model)}" for name, unit in self.units.items())
         return f"Circuit({self.motif or 'query'} in {self.model}: {units}{score})"
 
 
@@ -294,14 +294,16 @@ def short_name(key: str) -> str:
     return key.partition("/")[2]
 
 
-def short_names(unit: str | Sequence[str]) -> str:
-    """A unit, or units, without the model; in a list the layer is written where it changes."""
+def short_names(unit: str | Sequence[str], home: str | None = None) -> str:
+    """A unit, or units, without the model, unless it is another than `home`; in a list the layer is written where it
+    changes."""
     keys = [unit] if isinstance(unit, str) else unit
     names, before = [], None
     for key in keys:
-        _, layer, index = split_key(key)
-        names.append(str(index) if layer == before else f"{layer}:{index}")
-        before = layer
+        model, layer, index = split_key(key)
+        place = layer if home in (None, model) else f"{model}/{layer}"
+        names.append(str(index) if place == before else f"{place}:{index}")
+        before = place
     return ", ".join(names)
 
 

@@ -44,18 +44,19 @@ def add_commands(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "circuitdb ingest handwritten",
-            "circuitdb ingest inceptionv1 --weights bvlc_googlenet_inceptionv1.safetensors --db zoo.duckdb",
+            "circuitdb ingest inceptionv1 --weights inceptionv1.safetensors --db zoo.duckdb",
             "circuitdb ingest resnet50 --weights DEFAULT",
             "circuitdb ingest vgg16 --weights random --seed 1 --name vgg16_random",
             "circuitdb ingest my_package.networks:build --weights trained.pth --keep top64",
-            "circuitdb ingest inceptionv1 --weights bvlc_googlenet_inceptionv1.safetensors --probes photographs.tar",
+            "circuitdb ingest alexnet --weights alexnet.pth --probes photographs.tar",
         )
     )(ingest)
     app.command(
         epilog=examples(
             "circuitdb probe handwritten",
-            "circuitdb probe inceptionv1 --weights bvlc_googlenet_inceptionv1.safetensors --probes photographs.tar",
-            "circuitdb probe alexnet vgg16 --weights alexnet.pth --weights vgg16.pth --maps 'flip,rotate(45)'",
+            "circuitdb probe alexnet --weights alexnet.pth --probes photographs.tar",
+            "circuitdb probe alexnet vgg16 --weights alexnet.pth --weights vgg16.pth",
+            "circuitdb probe handwritten --maps 'flip,rotate(45)'",
         )
     )(probe)
     app.command(epilog=examples("circuitdb demo", "circuitdb demo --db known.duckdb -o known.html"))(demo)
@@ -246,7 +247,7 @@ def _print(summary: Summary, format: Format, quiet: bool) -> None:
                 f"{summary.seconds:.1f}",
                 "" if summary.size_bytes is None else f"{summary.size_bytes / 1e6:,.1f} MB",
             )
-            output.console().print(output.table(columns, [row]))
+            output.print_table(columns, [row])
     if quiet:
         return
     if summary.absent:

@@ -299,7 +299,7 @@ def tell(found: Demonstration, console: Console) -> None:
         console.print()
     console.print(Text("Every motif of the library, in handwritten", style="bold"))
     rows = [(row.motif, row.circuits, _arguments(row)) for row in found.motifs]
-    console.print(output.table({"motif": "left", "circuits": "right", "with": "left"}, rows))
+    output.print_table({"motif": "left", "circuits": "right", "with": "left"}, rows)
     console.print(Text("\nThe same units in another network", style="bold"))
     console.print(f"{_matched_in_words(found.joined)}\n", markup=False)
     console.print(_verdict(found.questions), style="bold")

@@ -215,6 +215,12 @@ def test_what_is_shown_names_database_unit_and_circuits(database: Database) -> N
 )
 def test_short_names_leave_out_what_repeats(units: str | list[str], shown: str) -> None:
     assert short_names(units) == shown
+    assert short_names(units, "m") == shown
+
+
+def test_short_names_keep_the_model_of_units_in_another() -> None:
+    assert short_names("n/4c:447", "m") == "n/4c:447"
+    assert short_names(["m/4d:1", "n/4d:2", "n/4d:3", "m/4d:4"], "m") == "4d:1, n/4d:2, 3, 4d:4"
 
 
 def test_an_unknown_scheme_is_no_address() -> None:

@@ -8,14 +8,17 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import circuitdb
 from circuitdb.backends import open_store
@@ -25,6 +28,7 @@ from circuitdb.errors import InputError
 from circuitdb.language.library import library_files
 from tests.conftest import Command, Outcome
 from tests.graphs import graph_of, random_graph, toy_graph
+from tests.test_exchange import analogues_between
 
 BIN = Path(sys.executable).parent
 
@@ -88,16 +92,62 @@ def test_help_lists_every_command_that_the_design_names_so_far(run: Command) -> 
         assert re.search(rf"^. {name} ", text, re.MULTILINE), name
 
 
+def every_command() -> dict[tuple[str, ...], Any]:
+    """All commands by the words that call them."""
+    top = typer.main.get_command(build_app()).commands
+    groups = {name: command.commands for name, command in top.items() if hasattr(command, "commands")}
+    return {(name,): command for name, command in top.items() if name not in groups} | {
+        (group, name): command for group, commands in groups.items() for name, command in commands.items()
+    }
+
+
+def examples_of(command: Any) -> list[str]:
+    return [line for line in command.epilog.split("\n\n") if line != "Examples:"]
+
+
 def test_every_command_has_help_with_examples_that_name_it() -> None:
-    app = build_app()
-    groups = [("circuitdb", app), *((f"circuitdb {g.name}", g.typer_instance) for g in app.registered_groups)]
-    for prefix, group in groups:
-        assert group is not None
-        for command in group.registered_commands:
-            assert command.callback is not None
-            name = command.name or command.callback.__name__
-            assert command.callback.__doc__, name
-            assert f"{prefix} {name}" in (command.epilog or ""), name
+    for words, command in every_command().items():
+        assert command.help, words
+        assert examples_of(command), words
+        for example in examples_of(command):
+            assert shlex.split(example)[: len(words) + 1] == ["circuitdb", *words]
+
+
+def test_every_example_stands_on_one_line_of_80_columns(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words, command in every_command().items():
+        lines = {line.strip() for line in run(*words, "--help").out.splitlines()}
+        assert set(examples_of(command)) <= lines, words
+
+
+def test_every_example_gives_options_that_the_command_has() -> None:
+    for words, command in every_command().items():
+        for example in examples_of(command):
+            command.make_parser(typer.Context(command)).parse_args(shlex.split(example)[len(words) + 1 :])
+
+
+def test_an_option_has_the_same_short_form_in_every_command() -> None:
+    short: dict[str, set[str]] = {}
+    for command in every_command().values():
+        for option in command.params:
+            name, *letters = sorted(option.opts, key=len, reverse=True)
+            short.setdefault(name, set()).add(" ".join(letters))
+    assert {name: forms for name, forms in short.items() if len(forms) > 1} == {}
+    assert {name: short[name] for name in ("--param", "--limit", "--samples", "--model")} == {
+        "--param": {"-p"},
+        "--limit": {"-n"},
+        "--samples": {"-r"},
+        "--model": {"-m"},
+    }
+
+
+def test_help_loses_no_bracket(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    for words, command in every_command().items():
+        texts = [command.help, command.epilog, *(p.help for p in command.params), *(p.metavar for p in command.params)]
+        bracketed = {w for text in texts for w in (text or "").replace("\\[", "[").split() if set(w) & set("[]")}
+        shown = run(*words, "--help").out
+        assert all(word in shown for word in bracketed), (words, bracketed)
 
 
 def test_a_wrong_command_is_answered_with_the_nearest_right_one(run: Command) -> None:
@@ -128,6 +178,14 @@ def test_ls_lists_models_with_their_sizes(run: Command) -> None:
     lines = run("ls").out.splitlines()
     assert lines[0].split() == ["name", "architecture", "keep", "layers", "units", "edges"]
     assert [line.split() for line in lines[1:]][-1] == ["toy", "all", "3", "9", "10"]
+
+
+def test_ls_breaks_no_name_where_the_terminal_is_narrow(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = run("ls").out
+    monkeypatch.setenv("COLUMNS", "30")
+    narrow = run("ls").out
+    assert {word for line in wide.splitlines()[1:] for word in line.split()} <= set(narrow.split())
+    assert max(map(len, narrow.splitlines())) <= 30
 
 
 def test_ls_gives_the_json_of_the_design(run: Command) -> None:
@@ -478,6 +536,28 @@ def test_find_prints_a_row_a_circuit_and_how_the_search_went(run: Command) -> No
     assert lines[0].split() == ["score", "a", "b", "c"]
     assert [line.split()[1:] for line in lines[1:3]] == [["L0:0", "L1:1", "L2:0"], ["L0:1", "L1:0", "L2:0"]]
     assert re.fullmatch(r"2 circuits · keep all · \d+\.\d\d s", lines[-1])
+
+
+def test_find_names_the_model_of_each_circuit_where_several_were_searched(run: Command) -> None:
+    for query in ("find { a -> b } limit 1", "find { a -> b } in toy, cars limit 1"):
+        heading, row, *_ = (line.split() for line in run("find", query).out.splitlines())
+        assert heading == ["score", "model", "a", "b"]
+        assert row[1] in ("toy", "cars", "gaps")
+    assert run("find", "find { a -> b } limit 1", "-m", "toy").out.split()[:3] == ["score", "a", "b"]
+
+
+def test_find_names_the_model_of_units_that_lie_in_another(command: Command, tmp_path: Path) -> None:
+    graphs = [toy_graph(), toy_graph("other")]
+    path = tmp_path / "two.duckdb"
+    store = open_store(str(path))
+    for graph in graphs:
+        store.write(graph)
+    store.write_analogues(analogues_between(*graphs))
+    store.close()
+    text = command("find", "find { a -> b; analog(a, other) = c } in toy limit 1", db=path).out
+    _, a, b, *others = text.splitlines()[1].split()
+    assert (a, b) == ("L0:2", "L1:2")
+    assert set(others) == {"other/L0:0"}
 
 
 def test_a_circuit_too_wide_for_the_terminal_keeps_each_unit_beside_its_name(planted: Path) -> None:

@@ -111,7 +111,7 @@ def _list_models(database: Database, format: Format) -> None:
             if not rows:
                 print(f"no models in {database.address}; `circuitdb ingest` brings one in")
                 return
-            output.console().print(output.table(sides, ([row[name] for name in sides] for row in rows)))
+            output.print_table(sides, ([row[name] for name in sides] for row in rows))
 
 
 def _list_layers(model: Row, format: Format) -> None:
@@ -126,7 +126,7 @@ def _list_layers(model: Row, format: Format) -> None:
             output.write_csv([*_LAYER_FIELDS, "directions"], shown["layers"])
         case Format.TABLE:
             sides = {name: "left" if name == "name" else "right" for name in fields}
-            output.console().print(output.table(sides, ([layer[name] for name in fields] for layer in shown["layers"])))
+            output.print_table(sides, ([layer[name] for name in fields] for layer in shown["layers"]))
 
 
 def _list_units(database: Database, model: str, layer: str, format: Format) -> None:
@@ -145,7 +145,7 @@ def _list_units(database: Database, model: str, layer: str, format: Format) -> N
             output.write_csv(["key", *columns], rows)
         case Format.TABLE:
             sides = {name: "left" if name in ("kind", "branch", "labels") else "right" for name in columns}
-            output.console().print(output.table(sides, ([row.get(name) for name in columns] for row in rows)))
+            output.print_table(sides, ([row.get(name) for name in columns] for row in rows))
 
 
 def show(

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
-from circuitdb.cli.search import ParameterOption, QueryArgument, read_parameters
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    Format,
+    FormatOption,
+    ParameterOption,
+    QuietOption,
+    examples,
+)
+from circuitdb.cli.search import QueryArgument, read_parameters
 
 if TYPE_CHECKING:
     from circuitdb.statistics.significance import Significance
@@ -28,7 +36,7 @@ def add_commands(app: typer.Typer) -> None:
         epilog=examples(
             "circuitdb test cross_inhibition --model inceptionv1 --samples 200 --seed 0",
             "circuitdb test union_over_cases --model inceptionv1 --null maps",
-            "circuitdb test cross_inhibition --model inceptionv1 --circuits 20 --format json",
+            "circuitdb test cross_inhibition --model inceptionv1 --circuits 20 --format csv",
         ),
     )(compare_with_chance)
 
@@ -99,15 +107,13 @@ def _print(result: Significance, quiet: bool) -> None:
     """The sentence, the figures, the null's histogram and the circuits."""
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
-    from circuitdb.language.diagnostics import escaped
 
-    console = output.console()
-    print(escaped(result.sentence))
+    output.say(result.sentence)
     figures = ("observed", "null_mean", "null_sd", "z", "p")
     shown = result.to_dict()
-    console.print(output.table(dict.fromkeys(figures, "right"), [[shown[name] for name in figures]]))
+    output.print_table(dict.fromkeys(figures, "right"), [[shown[name] for name in figures]])
     if not quiet:
-        print("\n" + result.histogram(min(console.width, 78)))
+        print("\n" + result.histogram(min(output.console().width, 78)))
     if result.circuits:
         rows = []
         for chance in result.circuits:
@@ -115,7 +121,7 @@ def _print(result: Significance, quiet: bool) -> None:
             rows.append([chance.circuit.score, chance.expected, chance.p, chance.q, units])
         sides = dict.fromkeys(("score", "expected", "p", "q"), "right") | {"units": "left"}
         print()
-        console.print(output.table(sides, rows))
+        output.print_table(sides, rows)
     if not quiet:
         line = f"null {result.null} · samples {result.samples:,} · seed {result.seed} · keep {result.keep}"
-        print("\n" + "\n".join(map(escaped, [f"{line} · {result.seconds:.1f} s", *result.remarks])))
+        output.say(f"\n{line} · {result.seconds:.1f} s", *result.remarks)

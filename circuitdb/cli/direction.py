@@ -35,7 +35,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     group.command(
         epilog=examples(
-            "circuitdb direction add inceptionv1/mixed4c 447=0.8 12=-0.6 --label 'car front'",
+            "circuitdb direction add inceptionv1/mixed4c 447=0.8 12=-0.6 --label car",
             "circuitdb direction add 4c 447=1 237=1",
         )
     )(add)
@@ -75,7 +75,7 @@ def add(
 
 def import_file(
     layer: LayerArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE.npy", help="An array [direction, neuron] of numbers.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.npy", help=r"An array \[direction, neuron] of numbers.")],
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE.txt", help="A label for each direction, one a line.")
     ] = None,
@@ -111,7 +111,7 @@ def ls(
     if format is Format.TABLE and rows:
         sides = {name: "right" if name in ("mean", "sd") else "left" for name in _COLUMNS}
         shown = [_shown(row) for row in rows]
-        output.console().print(output.table(sides, ([row[name] for name in _COLUMNS] for row in shown)))
+        output.print_table(sides, ([row[name] for name in _COLUMNS] for row in shown))
     elif format is Format.TABLE:
         output.console().print("no directions")
     else:

@@ -51,7 +51,8 @@ def add(
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv|.json", help="Units with labels, or families of units.")],
     model: Annotated[
-        str | None, typer.Option("--model", metavar="MODEL", help="The model whose units a file of families numbers.")
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="The model whose units a file of families numbers."),
     ] = None,
     db: DatabaseOption = DEFAULT_DATABASE,
     format: FormatOption = Format.TABLE,
@@ -111,8 +112,10 @@ def ls(
         case Format.CSV:
             output.write_csv(_COLUMNS, rows)
         case Format.TABLE:
-            cells = ([row[column] for column in _COLUMNS] for row in rows)
-            output.console().print(output.table(dict.fromkeys(_COLUMNS, "left"), cells) if rows else "no labels")
+            if not rows:
+                print("no labels")
+                return
+            output.print_table(dict.fromkeys(_COLUMNS, "left"), ([row[column] for column in _COLUMNS] for row in rows))
 
 
 def rm(

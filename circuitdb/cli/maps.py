@@ -109,7 +109,7 @@ def _print(rows: Sequence[PairOfLayers]) -> None:
         ]
         cells.append([*line, row.agreement.count] if "edges" in sides else line)
     if cells:
-        output.console().print(output.table(sides, cells))
+        output.print_table(sides, cells)
 
 
 def _cell(figure: Figure) -> str:

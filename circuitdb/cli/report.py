@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, QuietOption, examples
-from circuitdb.cli.search import LimitOption, ModelOption, ParameterOption, SecondsOption, read_parameters
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    LimitOption,
+    ModelOption,
+    ParameterOption,
+    QuietOption,
+    SecondsOption,
+    examples,
+)
+from circuitdb.cli.search import read_parameters
 
 if TYPE_CHECKING:
     from circuitdb.database import Database
@@ -60,7 +69,11 @@ def report(
     samples: Annotated[
         int | None,
         typer.Option(
-            "--samples", min=0, show_default=f"0; with --models {_SAMPLES}", help="Samples of chance to compare with."
+            "--samples",
+            "-r",
+            min=0,
+            show_default=f"0; with --models {_SAMPLES}",
+            help="Samples of chance to compare with.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the samples.")] = 0,

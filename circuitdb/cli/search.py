@@ -12,7 +12,11 @@ from circuitdb.cli.options import (
     DatabaseOption,
     Format,
     FormatOption,
+    LimitOption,
+    ModelOption,
+    ParameterOption,
     QuietOption,
+    SecondsOption,
     examples,
 )
 from circuitdb.errors import InputError
@@ -23,16 +27,6 @@ if TYPE_CHECKING:
 QueryArgument = Annotated[
     str, typer.Argument(metavar="MOTIF|QUERY|FILE", help="A motif of the library, text of the language, or a file.")
 ]
-ModelOption = Annotated[
-    list[str] | None, typer.Option("--model", "-m", metavar="MODEL", help="Search this model; may be repeated.")
-]
-ParameterOption = Annotated[
-    list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be repeated.")
-]
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=0, help="How many circuits at most.", show_default="1000")
-]
-SecondsOption = Annotated[float, typer.Option("--seconds", min=0.001, help="How long to search at most.")]
 CountSecondsOption = Annotated[
     float | None, typer.Option("--seconds", min=0.001, help="How long to count at most.", show_default="no limit")
 ]
@@ -79,20 +73,20 @@ def find(
     """Search for circuits that fit a motif."""
     from circuitdb.cli import output
     from circuitdb.database import Database
-    from circuitdb.language.diagnostics import escaped
 
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("searching", quiet):
         circuits = database.find(query, model=model, limit=limit, seconds=seconds, memory_mb=memory, **parameters)
+        several = len(circuits.asked.models or database.models()) > 1
     match format:
         case Format.JSON:
             output.write_json(circuits.to_dict())
         case Format.CSV:
             output.write_csv(circuits.columns(), circuits.rows())
         case Format.TABLE:
-            _print_circuits(circuits)
+            _print_circuits(circuits, several)
     if format is Format.TABLE and not quiet:
-        print("\n" * bool(circuits) + "\n".join(map(escaped, [_closing(circuits), *circuits.remarks])))
+        output.say("\n" * bool(circuits) + _closing(circuits), *circuits.remarks)
     else:
         if circuits.truncated:
             output.remark(_closing(circuits))
@@ -100,31 +94,27 @@ def find(
             output.remark(*circuits.remarks)
 
 
-def _print_circuits(circuits: Circuits) -> None:
-    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all."""
+def _print_circuits(circuits: Circuits, several: bool) -> None:
+    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all. Where
+    several models were searched, each circuit names its own."""
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
 
     if not circuits:
         return
-    console = output.console()
-    several = len({circuit.model for circuit in circuits}) > 1
     names = circuits.columns()[3:]
     left = {"score": "right"} | ({"model": "left"} if several else {})
     fixed = [[circuit.score, *([circuit.model] if several else [])] for circuit in circuits]
-    units = [{name: short_names(unit) for name, unit in circuit.units.items()} for circuit in circuits]
-    wide = output.table(
-        left | dict.fromkeys(names, "left"),
-        ([*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)),
+    units = [{name: short_names(unit, circuit.model) for name, unit in circuit.units.items()} for circuit in circuits]
+    wide = left | dict.fromkeys(names, "left")
+    rows = [[*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)]
+    if output.fits(wide, rows):
+        output.print_table(wide, rows)
+        return
+    together = ["  ".join(f"{name}={unit}" for name, unit in row.items()) for row in units]
+    output.print_table(
+        left | {"units": "left"}, ([*start, listed] for start, listed in zip(fixed, together, strict=True))
     )
-    narrow = output.table(
-        left | {"units": "left"},
-        (
-            [*start, "  ".join(f"{name}={unit}" for name, unit in row.items())]
-            for start, row in zip(fixed, units, strict=True)
-        ),
-    )
-    console.print(wide if output.natural_width(wide) <= console.width else narrow)
 
 
 def _closing(circuits: Circuits) -> str:
@@ -211,7 +201,7 @@ def _print_explanation(explained: dict[str, Any]) -> None:
     console.print("predicates", style="bold")
     rows = explained["predicates"]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    console.print(output.table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in rows)))
+    output.print_table(dict.fromkeys(columns, "left"), ([row.get(c) for c in columns] for row in rows))
 
 
 def motifs(
@@ -244,9 +234,7 @@ def motifs(
         case Format.CSV:
             output.write_csv(["name", "about"], rows)
         case Format.TABLE:
-            output.console().print(
-                output.table({"motif": "left", "about": "left"}, ([row["name"], row["about"]] for row in rows))
-            )
+            output.print_table({"motif": "left", "about": "left"}, ([row["name"], row["about"]] for row in rows))
 
 
 def about(text: str) -> str:

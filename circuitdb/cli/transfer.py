@@ -8,11 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
-from circuitdb.cli.search import LimitOption, ModelOption, ParameterOption, SecondsOption, read_parameters
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    Format,
+    FormatOption,
+    LimitOption,
+    ModelOption,
+    ParameterOption,
+    QuietOption,
+    SecondsOption,
+    examples,
+)
+from circuitdb.cli.search import read_parameters
 from circuitdb.errors import InputError
 
-ModelsOption = Annotated[list[str] | None, typer.Option("--model", metavar="MODEL", help="Only these models.")]
+ModelsOption = Annotated[list[str] | None, typer.Option("--model", "-m", metavar="MODEL", help="Only these models.")]
 
 
 def add_commands(app: typer.Typer) -> None:

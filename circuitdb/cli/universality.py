@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from circuitdb.cli.options import DEFAULT_DATABASE, DatabaseOption, Format, FormatOption, QuietOption, examples
+from circuitdb.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    Format,
+    FormatOption,
+    ParameterOption,
+    QuietOption,
+    examples,
+)
 
 if TYPE_CHECKING:
     from circuitdb.universality.join import Joined
@@ -21,14 +29,14 @@ def add_commands(app: typer.Typer) -> None:
         epilog=examples(
             "circuitdb join alexnet inceptionv1",
             "circuitdb join vgg16 inceptionv1 --both",
-            "circuitdb join alexnet vgg16 --layers conv1:conv1_2,conv2:conv3_3 --format json",
-            "circuitdb join alexnet vgg16 --exact --probes photographs.tar --weights alexnet.pth --weights vgg16.pth",
+            "circuitdb join alexnet vgg16 --layers conv1:conv1_2,conv2:conv3_3",
+            "circuitdb join vgg16 untrained --exact --probes dogs.tar --weights vgg16.pth",
         )
     )(join)
     app.command(
         epilog=examples(
             "circuitdb universality curve_from_lines --models alexnet,vgg16,inceptionv1",
-            "circuitdb universality 'find { {a, c} +> b where share > 0.05 }' --models alexnet,vgg16 --format json",
+            "circuitdb universality 'find { {a, c} +> b }' --models alexnet,vgg16",
             "circuitdb universality --edges alexnet vgg16",
         )
     )(universality)
@@ -60,7 +68,7 @@ def join(
     ] = None,
     both: Annotated[bool, typer.Option("--both", help="Join B with A as well.")] = False,
     best: Annotated[int, typer.Option("--best", min=1, help="How many analogues a unit gets.")] = 3,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 2,
+    samples: Annotated[int, typer.Option("--samples", "-r", min=1, help="How often each null is drawn.")] = 2,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the halves and the nulls.")] = 0,
     groups: Annotated[
         bool, typer.Option("--groups", help="Look for units of B that share a role too (in JSON).")
@@ -157,13 +165,13 @@ def _print_join(joined: Joined, quiet: bool) -> None:
     }
     sides = {headings.get(c, c): "left" if c in ("layer", "most_like") else "right" for c in columns}
     shown = [[round(v, 3) if isinstance(v, float) else v for v in (row[c] for c in columns)] for row in rows]
-    output.console().print(output.table(sides, shown))
+    output.print_table(sides, shown)
     if quiet:
         return
     nulls = "; ".join(f"{name} {output.plain(_mean(null.best))}" for name, null in joined.nulls.items())
     if joined.untrained:
         nulls += f" ({', '.join(joined.untrained)})"
-    print(
+    output.say(
         f"\n{joined.a.model} in {joined.b.model}: mean best score {output.plain(round(joined.mean_best(), 3))}, "
         f"by chance: {nulls}; ceiling {output.plain(round(joined.ceiling, 3))}\n"
         f"matched on {len(joined.halves[0])} pictures, scored on {len(joined.halves[1])}; "
@@ -192,15 +200,15 @@ def universality(
             "--edges", metavar="A B", help="Instead of a motif: are the partners of A's units in B wired alike?"
         ),
     ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the motif.")
-    ] = None,
+    param: ParameterOption = None,
     analogues: Annotated[
         int, typer.Option("--analogues", min=1, max=20, help="How many of its best analogues may stand for a unit.")
     ] = 3,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How often each null is drawn.")] = 100,
+    samples: Annotated[int, typer.Option("--samples", "-r", min=1, help="How often each null is drawn.")] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the nulls.")] = 0,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many circuits of each model to look at.")] = 10_000,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many circuits of each model to look at.")
+    ] = 10_000,
     output_file: Annotated[
         str | None,
         typer.Option("-o", "--output", metavar="FILE.parquet", help="Write all analogues between the models."),
@@ -270,7 +278,6 @@ def _print_universality(found: Universality, quiet: bool) -> None:
     from circuitdb.circuits import short_name
     from circuitdb.cli import output
 
-    console = output.console()
     heads = {"a": "left", "b": "left", "circuits": "right", "recurring": "right"}
     heads |= dict.fromkeys(["permuted matches", "p", "decoys", "p ", "rewired edges", "p  "], "right")
     rows = []
@@ -282,10 +289,10 @@ def _print_universality(found: Universality, quiet: bool) -> None:
                 expected = f"{expected} (of {null['recurring']:,})"
             cells += [expected, null["p"]]
         rows.append(cells)
-    console.print(output.table(heads, rows))
+    output.print_table(heads, rows)
     if quiet:
         return
-    print(
+    output.say(
         f"\n{found.motif}: circuits of a that come back in b, and how many would by chance ({found.samples} samples, "
         f"{found.choices} analogues a unit);\ndecoys: of the circuits all of whose units have decoys"
     )
@@ -295,7 +302,7 @@ def _print_universality(found: Universality, quiet: bool) -> None:
         for circuit in circuits[:_SHOWN]:
             for name, units in circuit.items():
                 shown = "  ".join(f"{unit}={short_name(key)}" for unit, key in units.items())
-                console.print(f"  {name}: {shown}", markup=False, soft_wrap=True)
+                output.say(f"  {name}: {shown}")
 
 
 def _write_agreement(rows: Sequence[Mapping[str, Any]], models: tuple[str, str], format: Format) -> None:
@@ -319,4 +326,4 @@ def _write_agreement(rows: Sequence[Mapping[str, Any]], models: tuple[str, str],
         return
     sides = {name: "left" if name in ("a", "b") else "right" for name in columns}
     shown = [[round(v, 3) if isinstance(v, float) else v for v in (row[c] for c in columns)] for row in flat]
-    output.console().print(output.table(sides, shown))
+    output.print_table(sides, shown)

@@ -19,7 +19,7 @@ _HINT = "edges and maps other than analog stay within one model"
 def place_in_models(body: p.Body, places: Mapping[str, tuple[Source, Span]]) -> p.Body:
     """The body with every unit's `model` filled in; `places` says where in the text each unit is first named.
 
-    Where the units of a body lie is decided by its own edges and rows and by the bodies around it, never by those in it.
+    Where the units of a body lie is decided by its own edges and rows and by the bodies around it, not by those in it.
 
     Raises
     ------
@@ -38,8 +38,10 @@ def _placed(body: p.Body, around: Mapping[str, str | None], places: Mapping[str,
             unit = parent[unit]
         return unit
 
-    for joining in (*body.edges, *(row for row in body.rows if row.model is None)):
-        parent[group(joining.source)] = group(joining.target)
+    joins = [(edge.source, edge.target) for edge in body.edges]
+    joins += [(row.source, row.target) for row in body.rows if row.model is None]
+    for source, target in joins:
+        parent[group(source)] = group(target)
     leading = [row for row in body.rows if row.model is not None]
     placed: dict[str, str | None] = {}
     for unit, model in (*around.items(), *((row.target, row.model) for row in leading)):

@@ -26,7 +26,7 @@ def circuits_table(circuits: Circuits) -> str:
     rows = []
     for circuit, drawing in zip(shown, draw_circuits(shown, circuits.reader), strict=True):
         units = "<br>".join(
-            f"<b>{escape(name)}</b> {escape(short_names(unit))}" for name, unit in circuit.units.items()
+            f"<b>{escape(name)}</b> {escape(short_names(unit, circuit.model))}" for name, unit in circuit.units.items()
         )
         score = "" if circuit.score is None else f"{circuit.score:.3g}"
         small = drawing.small(_SMALL)
