@@ -40,9 +40,8 @@ def random_graph(edges: int, seed: int = 0) -> ModelGraph:
     units = LAYERS * width
     target = np.repeat(np.arange(width, units, dtype=np.int32), inputs)
     layer = target // width
-    everything = np.broadcast_to(np.arange(width, dtype=np.int32), (units - width, width))
-    chosen = rng.permuted(everything, axis=1)[:, :inputs]
-    source = (layer - 1) * width + chosen.ravel()
+    chosen = np.argpartition(rng.random((units - width, width), dtype=np.float32), inputs - 1, axis=1)[:, :inputs]
+    source = (layer - 1) * width + chosen.astype(np.int32).ravel()
     place = np.tile(np.arange(1, inputs + 1), units - width)
     strength = np.sqrt((place + 3.0) ** -1.3) * np.exp(0.2 * rng.standard_normal(len(place)))
     weight = np.where(rng.random(len(place)) < 0.5, -1, 1) * strength * rng.uniform(0.5, 1.0, len(place))
