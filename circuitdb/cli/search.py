@@ -95,19 +95,20 @@ def find(
 
 
 def _print_circuits(circuits: Circuits, several: bool) -> None:
-    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all. Where
-    several models were searched, each circuit names its own."""
+    """A row a circuit and a column a unit; where that is too wide, the units in one column, names and all.
+
+    Where several models were searched, each circuit names its own.
+    """
     from circuitdb.circuits import short_names
     from circuitdb.cli import output
 
     if not circuits:
         return
-    names = circuits.columns()[3:]
     left = {"score": "right"} | ({"model": "left"} if several else {})
     fixed = [[circuit.score, *([circuit.model] if several else [])] for circuit in circuits]
     units = [{name: short_names(unit, circuit.model) for name, unit in circuit.units.items()} for circuit in circuits]
-    wide = left | dict.fromkeys(names, "left")
-    rows = [[*start, *(row.get(name) for name in names)] for start, row in zip(fixed, units, strict=True)]
+    wide = left | dict.fromkeys(circuits.columns()[3:], "left")
+    rows = [[*start, *(row[name] for name in circuits.names)] for start, row in zip(fixed, units, strict=True)]
     if output.fits(wide, rows):
         output.print_table(wide, rows)
         return
