@@ -110,9 +110,10 @@ def _run() -> NoReturn:
         build_app()()
         sys.exit(0)
     except CircuitdbError as error:
-        from circuitdb.cli import output
+        from circuitdb.language.diagnostics import escaped
 
-        output.remark(*str(error).split("\n"))
+        for line in str(error).split("\n"):  # not broken: it may hold a command to paste
+            print(escaped(line), file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as left:
         if isinstance(left.__context__, BrokenPipeError):
