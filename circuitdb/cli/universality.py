@@ -294,7 +294,8 @@ def _print_universality(found: Universality, quiet: bool) -> None:
         return
     output.say(
         f"\n{found.motif}: circuits of a that come back in b, and how many would by chance ({found.samples} samples, "
-        f"{found.choices} analogues a unit);\ndecoys: only circuits in which each unit has a decoy; of N: how many of these come back"
+        f"{found.choices} analogues a unit);",
+        "decoys: only circuits in which each unit has a decoy; of N: how many of these come back",
     )
     for model, circuits in found.in_all.items():
         if len(found.in_all) > 2 or circuits:
