@@ -410,12 +410,22 @@ class Database:
             return self._store.count(compiled, Limits(None, seconds_asked(seconds), memory_mb))
 
     def remarks(
-        self, query: str | Path, /, *, model: str | Sequence[str] | None = None, **parameters: Any
+        self,
+        query: str | Path,
+        /,
+        *,
+        found: int | None = None,
+        model: str | Sequence[str] | None = None,
+        **parameters: Any,
     ) -> tuple[str, ...]:
-        """What the answer to a query does not tell, as `find` says it with its circuits. Arguments as for `find`."""
+        """What the answer to a query does not tell, as `find` says it with its circuits.
+
+        `found` is how many circuits there are; of 0 it may say why. Other arguments are as for `find`.
+        """
         models = self.models()
         _, compiled = self._compile(query, model, parameters, models)
-        return remarks_on(compiled, {row["name"]: row["keep"] for row in models})
+        remarks = remarks_on(compiled, {row["name"]: row["keep"] for row in models})
+        return remarks + (self._lacking_maps(compiled, [row["name"] for row in models]) if found == 0 else ())
 
     def significance(
         self,

@@ -438,6 +438,14 @@ def test_a_reader_that_leaves_early_is_no_failure(planted: Path, arguments: str)
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("format", ["table", "csv", "json"])
+def test_output_to_a_full_disk_is_a_failure_in_one_sentence(planted: Path, format: str) -> None:
+    line = f"{BIN / 'circuitdb'} ls --format {format} --db {planted} > /dev/full"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "cannot go on: No space left on device\n")
+
+
 ASCII = {"PYTHONIOENCODING": "ascii"}
 C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
@@ -598,6 +606,7 @@ def test_a_limit_of_0_is_not_told_as_an_empty_result(run: Command) -> None:
     assert run("find", query).out.splitlines()[-1].startswith("2 circuits")
     assert "image" not in run("find", query, "--limit", "0").out
     assert "no unit of cars has an image under flip" in run("find", "find { a -> b; flip(a) } in cars", "-n", "0").out
+    assert "no unit of cars has an image under flip" in run("count", "find { a -> b; flip(a) } in cars").err
 
 
 def test_no_limit_is_too_small_or_too_large(run: Command) -> None:

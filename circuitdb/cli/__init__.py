@@ -93,8 +93,17 @@ def main() -> None:
     try:
         _run()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        _write_no_more()
         sys.exit(0)
+    except OSError as error:
+        _write_no_more()
+        print(f"cannot go on: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _write_no_more() -> None:
+    """Let what Python writes at its end go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> NoReturn:

@@ -153,7 +153,7 @@ def count(
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("counting", quiet):
         number = database.count(query, model=model, seconds=seconds, memory_mb=memory, **parameters)
-        remarks = database.remarks(query, model=model, **parameters)
+        remarks = database.remarks(query, found=number, model=model, **parameters)
     match format:
         case Format.JSON:
             output.write_json({"count": number})
