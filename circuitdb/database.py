@@ -226,13 +226,9 @@ class Database:
         Raises
         ------
         InputError
-            If there is no such unit, or a label is empty.
+            If there is no such unit.
         """
-        added = list(labels)
-        for key, label, _ in added:
-            if not label.strip():
-                raise InputError(f"a label of {key} is empty; write what is seen in the unit")
-        self._store.add_labels(added)
+        self._store.add_labels(list(labels))
 
     def delete_label(self, key: str, label: str) -> None:
         """Take a label from a unit, whoever gave it.

@@ -41,9 +41,12 @@ def add(
 ) -> None:
     """Give a unit a label; it may have several."""
     from circuitdb.database import Database
+    from circuitdb.errors import InputError
 
     with Database(db) as database:
         key = database.unit(unit).key
+        if not text.strip():
+            raise InputError(f"a label of {key} is empty; write what is seen in the unit")
         database.add_labels([(key, text, source)])
     _tell(format, quiet, "labels", [(key, text, source)], f"{key} is labelled {text!r}")
 
