@@ -77,7 +77,7 @@ def find(
     parameters = read_parameters(param or [])
     with Database(db) as database, output.patience("searching", quiet):
         circuits = database.find(query, model=model, limit=limit, seconds=seconds, memory_mb=memory, **parameters)
-        several = len(circuits.asked.models or database.models()) > 1
+        several = format is Format.TABLE and len(circuits.asked.models or database.models()) > 1
     match format:
         case Format.JSON:
             output.write_json(circuits.to_dict())

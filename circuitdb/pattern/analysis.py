@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from circuitdb.graph import Record, property_of
 from circuitdb.pattern import model as p
@@ -77,6 +77,11 @@ def names_in(condition: p.Expression) -> set[str]:
             case p.Agreement(left=left, right=right):
                 names |= {left, right}
     return names
+
+
+def counted_named(name: str, bodies: Sequence[p.Body]) -> p.Counted:
+    """The counted block of a name in the innermost body that has one; `bodies` begin with the outermost."""
+    return next(block for body in reversed(bodies) for block in body.counted if block.unit == name)
 
 
 def one_by_one(conditions: Iterable[p.Expression]) -> Iterator[p.Expression]:

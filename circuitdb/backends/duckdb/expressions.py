@@ -13,7 +13,7 @@ from sqlglot import exp
 from circuitdb.backends.duckdb.schema import folded
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import NeededAgreement, candidates_of
-from circuitdb.pattern.analysis import is_double, is_label, never_missing
+from circuitdb.pattern.analysis import counted_named, is_double, is_label, never_missing
 from circuitdb.pattern.maps import ANALOG
 
 
@@ -162,7 +162,7 @@ class Expressions(ABC):
             case p.HowMany(conditions=conditions):
                 return number_true([is_true(self.condition(c)) for c in conditions])
             case p.ListLength(unit=unit):
-                return self.how_many(self.counted(unit))
+                return self.how_many(counted_named(unit, [*self.bodies_around(), self.body]))
             case p.Agreement():
                 return self._agreement(value)
         return is_true(self.condition(value))
@@ -171,10 +171,6 @@ class Expressions(ABC):
         """A value as a double, for arithmetic."""
         resolved = self.value(value)
         return resolved if is_double(value) else exp.cast(resolved, exp.DataType.Type.DOUBLE, copy=False)
-
-    def counted(self, name: str) -> p.Counted:
-        """The nearest counted block of a name."""
-        return next(c for body in (self.body, *reversed(self.bodies_around())) for c in body.counted if c.unit == name)
 
     def _folded(self, value: p.Expression) -> exp.Expr:
         match value:

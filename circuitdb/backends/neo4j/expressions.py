@@ -12,7 +12,7 @@ from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j.schema import ANALOGOUS_TO, MAPS_TO, folded_name
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import NeededAgreement, candidates_of
-from circuitdb.pattern.analysis import is_double, is_label, never_missing
+from circuitdb.pattern.analysis import counted_named, is_double, is_label, never_missing
 from circuitdb.pattern.maps import ANALOG
 
 UNIT = "Unit"
@@ -144,7 +144,7 @@ class Expressions(ABC):
             case p.HowMany(conditions=conditions):
                 return number_true([is_true(self.condition(part)) for part in conditions])
             case p.ListLength(unit=unit):
-                return self.how_many(self.counted(unit))
+                return self.how_many(counted_named(unit, [*self.bodies_around(), self.body]))
             case p.Agreement():
                 return self._agreement(value)
         return is_true(self.condition(value))
@@ -153,11 +153,6 @@ class Expressions(ABC):
         """A value as a float, for arithmetic."""
         resolved = self.value(value)
         return resolved if is_double(value) else c.Call("toFloat", (resolved,))
-
-    def counted(self, name: str) -> p.Counted:
-        """The nearest counted block of a name."""
-        bodies = (self.body, *reversed(self.bodies_around()))
-        return next(block for body in bodies for block in body.counted if block.unit == name)
 
     def _folded(self, value: p.Expression) -> c.Expression:
         match value:
