@@ -16,7 +16,7 @@ from benchmarks.measuring import apart
 from benchmarks.searches import INCEPTIONV1, RANDOM, Search
 from benchmarks.table import Row, Section, print_table
 
-SECTIONS = ("ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted", "signatures", "zoo")
+SECTIONS = ("parsing", "ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted", "signatures", "zoo")
 
 
 def main() -> None:
@@ -41,6 +41,7 @@ class Benchmarks:
     def run(self, chosen: list[str] | tuple[str, ...]) -> list[Section]:
         """The chosen sections in order."""
         makers: dict[str, Callable[[], list[Section]]] = {
+            "parsing": self._parsing,
             "ingest": self._ingest,
             "loading": self._loading,
             "search": self._search,
@@ -72,6 +73,11 @@ class Benchmarks:
         if not path.exists():
             apart("benchmarks.graphs", "write_inceptionv1", str(weights), str(path))
         return str(path)
+
+    def _parsing(self) -> list[Section]:
+        from benchmarks import parsing
+
+        return [parsing.section()]
 
     def _ingest(self) -> list[Section]:
         weights = graphs.data_file(graphs.WEIGHTS)

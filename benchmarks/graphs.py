@@ -40,7 +40,7 @@ def random_graph(edges: int, seed: int = 0) -> ModelGraph:
     units = LAYERS * width
     target = np.repeat(np.arange(width, units, dtype=np.int32), inputs)
     layer = target // width
-    chosen = np.argpartition(rng.random((units - width, width), dtype=np.float32), inputs - 1, axis=1)[:, :inputs]
+    chosen = np.argsort(rng.random((units - width, width), dtype=np.float32), axis=1, kind="stable")[:, :inputs]
     source = (layer - 1) * width + chosen.astype(np.int32).ravel()
     place = np.tile(np.arange(1, inputs + 1), units - width)
     strength = np.sqrt((place + 3.0) ** -1.3) * np.exp(0.2 * rng.standard_normal(len(place)))

@@ -33,7 +33,7 @@ def rows(sizes: Sequence[int] = SIZES) -> list[Row]:
             answer = answers[place]
             what = f"{search.name}, {size / 1e6:g}M edges"
             figure = f"find {seconds(answer['find'])}"
-            beside = f"count {seconds(answer['count'])}: {answer['circuits']:,} circuits"
+            beside = f"count {seconds(answer['count'])}: {answer['circuits']:,} found"
             table.append(Row(what, figure, beside, f"{answer['peak_mib']:,.0f} MiB"))
     return table
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +19,7 @@ from benchmarks.table import Row
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.graph import Record, properties
+from tests import neo4j_server
 
 LAYERS = 12
 ROWS_A_BATCH = 5_000
@@ -99,9 +98,6 @@ def server(address: str | None) -> Iterator[str]:
     if address is not None:
         yield address
         return
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-    import neo4j_server
-
     with neo4j_server.running() as started:
         yield started.address
 

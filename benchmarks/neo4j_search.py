@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,8 +22,10 @@ from benchmarks.table import Row, at_most, faster
 from circuitdb.backends.base import Limits
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.backends.neo4j.admin_export import export_for_admin
+from circuitdb.backends.neo4j.search import page_cypher
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.question import DEFAULT_ROWS, compile_question
+from tests import neo4j_server
 
 ROUNDS = 3
 Question = tuple[str, str, Search]
@@ -33,15 +34,12 @@ Question = tuple[str, str, Search]
 
 def rows(questions: Sequence[Question]) -> list[Row]:
     """A row for each search and comparison, or one that says why there is none."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-    import neo4j_server
-
     try:
         neo4j_server.fetch()
     except neo4j_server.ServerError as error:
         return [Row("not measured", str(error))]
     table = []
-    with _server(neo4j_server, {path: model for path, model, _ in questions}) as address:
+    with _server({path: model for path, model, _ in questions}) as address:
         store = Neo4jStore(address)
         server = circuitdb.open(address)
         for path, model, search in questions:
@@ -57,12 +55,14 @@ def _compared(store: Neo4jStore, server: Any, path: str, model: str, search: Sea
     _, query = compile_question(search.motif, model, search.parameters, server.models(), server.address)
     plain = search.page_cypher()
     values = {"share": search.share, "model": model}
+    page = page_cypher(query, DEFAULT_ROWS)
     ways: dict[str, Callable[[], Any]] = {
         "duckdb": lambda: file.find(search.motif, **search.parameters),
         "neo4j": lambda: server.find(search.motif, model=model, seconds=None, **search.parameters),
         "cypher": lambda: store.find(query, Limits(rows=DEFAULT_ROWS, seconds=None)),
         "plain": lambda: store.connection.read(plain, values),
     }
+    _plan_warm(store, {page.text: page.parameters, plain: values})
     found, expected = ways["neo4j"](), ways["duckdb"]()
     if [c.units for c in found] != [c.units for c in expected]:
         raise RuntimeError(f"{search.name}: the stores find different circuits")
@@ -74,8 +74,20 @@ def _compared(store: Neo4jStore, server: Any, path: str, model: str, search: Sea
     ]
 
 
+def _plan_warm(store: Neo4jStore, texts: Mapping[str, Mapping[str, object]]) -> None:
+    """Have the server plan each text anew until it does so as fast as it can.
+
+    It stops to look for better plans after a second, which is too short for it when it has just started, and keeps
+    the plan that it has then.
+    """
+    for _ in range(4):
+        store.connection.read("CALL db.clearQueryCaches()")
+        for text, values in texts.items():
+            store.connection.read(f"EXPLAIN {text}", values)
+
+
 @contextmanager
-def _server(neo4j_server: Any, models: Mapping[str, str]) -> Iterator[str]:
+def _server(models: Mapping[str, str]) -> Iterator[str]:
     """A server that holds the models of files."""
     os.environ["_JAVA_OPTIONS"] = "-Xmx4g -XX:+UseParallelGC -XX:-UseSerialGC"
     with tempfile.TemporaryDirectory() as folder:

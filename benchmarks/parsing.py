@@ -1,7 +1,7 @@
 """Parsing: 320 lines of motifs, beside Python's own parser on as many lines of Python, for scale.
 
-`python -m benchmarks.parsing` prints a table. Descriptions, comments and empty lines are taken out on both sides. The
-grammar's tables are built once a process; that time is a row of its own.
+Descriptions, comments and empty lines are taken out on both sides. The grammar's tables are built once a process; that
+time is a row of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import itertools
 import re
 
 from benchmarks.measuring import best_of, once
-from benchmarks.table import Row, Section, print_table, seconds
+from benchmarks.table import Row, Section, seconds
 from circuitdb.language import parser
 from circuitdb.language.diagnostics import Source
 from circuitdb.language.library import library_files
@@ -67,7 +67,3 @@ def section() -> Section:
         Row("building the grammar's tables, once", seconds(building)),
     )
     return Section("Parsing motifs", rows)
-
-
-if __name__ == "__main__":
-    print_table([section()])

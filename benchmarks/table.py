@@ -84,9 +84,9 @@ def print_table(sections: Iterable[Section]) -> None:
 
 def _columns(header: bool) -> Table:
     table = Table(width=WIDTH, box=None, show_header=header, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("measured", width=34)
-    table.add_column("circuitdb", width=10, justify="right")
-    table.add_column("beside", width=29)
-    table.add_column("ratio", width=7, justify="right")
+    table.add_column("measured", width=29)
+    table.add_column("circuitdb", width=12, justify="right")
+    table.add_column("beside", width=32)
+    table.add_column("ratio", width=8, justify="right")
     table.add_column("aim", width=14)
     return table
