@@ -16,7 +16,7 @@ import pyarrow as pa
 from circuitdb import kernels
 from circuitdb.kernels import Placed
 from circuitdb.pattern import model as p
-from circuitdb.pattern.analysis import one_by_one
+from circuitdb.pattern.analysis import names_in, one_by_one
 from circuitdb.pattern.maps import parse_map
 
 
@@ -32,13 +32,34 @@ class NeededAgreement:
     candidates: p.Body
 
 
-def candidates_of(bodies: Sequence[p.Body]) -> p.Body:
+def needed_agreement(needed: list[NeededAgreement], value: p.Agreement, bodies: Sequence[p.Body]) -> NeededAgreement:
+    """The one of `needed` for a value that stands in the last of `bodies`, the outermost first; it is added if new.
+
+    The same value may be asked for in several places, with other candidates in each.
+    """
+    edges = {value.left, value.right}
+    deepest = max(i for i, body in enumerate(bodies) if any(edge.name in edges for edge in body.edges))
+    candidates = _candidates(bodies[: deepest + 1])
+    for known in needed:
+        if known.value == value and known.candidates == candidates:
+            return known
+    new = NeededAgreement(f"agreement{len(needed) + 1}", value, candidates)
+    needed.append(new)
+    return new
+
+
+def _candidates(bodies: Sequence[p.Body]) -> p.Body:
     """One body with the units, edges, rows and simple conditions of a body and those around it."""
+    conditions = []
+    for i, body in enumerate(bodies):
+        hidden = {row.name for inner in bodies[i + 1 :] for row in inner.rows}
+        simple = (c for c in one_by_one(body.conditions) if not _involved(c))
+        conditions += [c for c in simple if names_in(c).isdisjoint(hidden)]
     return p.Body(
         tuple(unit for body in bodies for unit in body.units),
         tuple(edge for body in bodies for edge in body.edges),
         tuple(row for body in bodies for row in body.rows),
-        tuple(c for body in bodies for c in one_by_one(body.conditions) if not _involved(c)),
+        tuple(conditions),
     )
 
 

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from circuitdb.backends.duckdb.schema import folded
 from circuitdb.pattern import model as p
-from circuitdb.pattern.agreement import NeededAgreement, candidates_of
+from circuitdb.pattern.agreement import NeededAgreement, needed_agreement
 from circuitdb.pattern.analysis import counted_named, is_double, is_label, never_missing
 from circuitdb.pattern.maps import ANALOG
 
@@ -234,11 +234,7 @@ class Expressions(ABC):
         return exp.case().when(missing, exp.null()).else_(result)
 
     def _agreement(self, value: p.Agreement) -> exp.Expr:
-        known = next((n for n in self.parameters.agreements if n.value == value), None)
-        if known is None:
-            candidates = candidates_of([*self.bodies_around(), self.body])
-            known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
-            self.parameters.agreements.append(known)
+        known = needed_agreement(self.parameters.agreements, value, [*self.bodies_around(), self.body])
         alias = self.alias("a")
         table = aliased(known.name, alias)
         pairs = [

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j.schema import ANALOGOUS_TO, MAPS_TO, folded_name
 from circuitdb.pattern import model as p
-from circuitdb.pattern.agreement import NeededAgreement, candidates_of
+from circuitdb.pattern.agreement import NeededAgreement, needed_agreement
 from circuitdb.pattern.analysis import counted_named, is_double, is_label, never_missing
 from circuitdb.pattern.maps import ANALOG
 
@@ -216,11 +216,7 @@ class Expressions(ABC):
         return c.Case(gaps[0] if len(gaps) == 1 else c.Operation("OR", tuple(gaps)), c.Constant(None), result)
 
     def _agreement(self, value: p.Agreement) -> c.Expression:
-        known = next((n for n in self.parameters.agreements if n.value == value), None)
-        if known is None:
-            candidates = candidates_of([*self.bodies_around(), self.body])
-            known = NeededAgreement(f"agreement{len(self.parameters.agreements) + 1}", value, candidates)
-            self.parameters.agreements.append(known)
+        known = needed_agreement(self.parameters.agreements, value, [*self.bodies_around(), self.body])
         left, right = (c.Call("elementId", (self.relationship(edge),)) for edge in (value.left, value.right))
         return c.Lookup(c.Parameter(known.name), c.Operation("+", (left, right)))
 
