@@ -60,9 +60,11 @@ ONCE_WRONG = [
     "find { {a, b} -> h  at least 0 x { a -> x }  at least 0 y { b -> y }  where count(x) > count(y)  every edge where "
     "weight > a.mean }",
     "find { a +> b as e  for g in rotate(90) at least 1 { g(a) -| b where agreement(e, flip(e)) < 0.9 } }",
+    "find { a -> b as e } order by e.weight * 0",
 ]
 """Names that blocks share, `every edge` lines that cover blocks, a condition on one of two rows that look alike, a term
-alone in braces, a condition on the length of one of two lists, and one agreement in bodies that match differently.
+alone in braces, a condition on the length of one of two lists, one agreement in bodies that match differently,
+and an order by 0.0 and -0.0.
 """
 
 

@@ -38,10 +38,25 @@ def is_double(value: p.Expression) -> bool:
         case p.Constant() | p.Arithmetic() | p.Negative() | p.Agreement():
             return True
         case p.EdgeProperty(name=name):
-            known = property_of(Record.EDGE, name)
-            return known is not None and known.type == "real"
+            return _is_real(Record.EDGE, name)
         case p.Function(name=name):
             return name in ("min", "max", "sum", "abs")
+    return False
+
+
+def may_be_negative_zero(value: p.Expression) -> bool:
+    """Whether a value is a number that may come out as -0.0, which equals 0.0 but is another number to a server."""
+    match value:
+        case p.Arithmetic() | p.Negative() | p.Agreement():
+            return True
+        case p.EdgeProperty(name=name):
+            return name not in ("share", "strength") and is_double(value)
+        case p.UnitProperty(name=name):
+            return _is_real(Record.UNIT, name)
+        case p.RowProperty(name=name):
+            return _is_real(Record.MAP, name) or _is_real(Record.ANALOGUE, name)
+        case p.Function(name="min" | "max" | "sum", arguments=arguments):
+            return any(map(may_be_negative_zero, arguments))
     return False
 
 
@@ -91,6 +106,11 @@ def one_by_one(conditions: Iterable[p.Expression]) -> Iterator[p.Expression]:
             yield from one_by_one(condition.operands)
         else:
             yield condition
+
+
+def _is_real(record: Record, name: str) -> bool:
+    known = property_of(record, name)
+    return known is not None and known.type == "real"
 
 
 def _required(record: Record, name: str) -> bool:

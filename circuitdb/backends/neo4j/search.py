@@ -24,7 +24,7 @@ from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import EdgeKind, Record
 from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import KernelColumns, NeededAgreement, agreement_of_edges
-from circuitdb.pattern.analysis import never_missing
+from circuitdb.pattern.analysis import may_be_negative_zero, never_missing
 from circuitdb.pattern.describe import predicates
 from circuitdb.pattern.symmetry import Symmetry, symmetry_of
 
@@ -99,14 +99,14 @@ def page_cypher(query: p.Query, rows: int | None) -> Compiled:
     """The Cypher of a page; one row beyond the limit tells if there are more."""
     parameters = Parameters()
     frame = Frame(query.models, parameters, query.body).build(_symmetry(query))
-    score = c.Constant(None) if query.score is None else frame.value(query.score)
+    score = c.Constant(None) if query.score is None else _ordering(query.score, frame)
     columns = [c.Column(c.Variable(name), name) for name in frame.variables()]
     columns.append(c.Column(score, "score"))
     order: list[c.Order] = []
     if query.order is None and query.score is not None:
         order += _missing_last(query.score, c.Variable("score"), descending=True)
     elif query.order is not None and query.order != "key":
-        columns.append(c.Column(frame.value(query.order), "ranking"))
+        columns.append(c.Column(_ordering(query.order, frame), "ranking"))
         order += _missing_last(query.order, c.Variable("ranking"), descending=query.descending)
     down = query.order == "key" and query.descending
     order += [c.Order(key, down) for key in _keys(query, frame)]
@@ -129,6 +129,12 @@ def count_cypher(query: p.Query) -> Compiled:
     frame = Frame(query.models, parameters, query.body).build(_symmetry(query))
     number = c.Projection("RETURN", (c.Column(c.Call("count", (c.Variable("*"),)), "circuits"),))
     return _compiled(c.Query((*frame.matches(), number)), parameters)
+
+
+def _ordering(of: p.Expression, frame: Frame) -> c.Expression:
+    """A value to order by. Cypher puts -0.0 before 0.0, which are one number in a motif."""
+    value = frame.value(of)
+    return c.Operation("+", (value, c.Constant(0))) if may_be_negative_zero(of) else value
 
 
 def _missing_last(of: p.Expression, value: c.Expression, *, descending: bool) -> list[c.Order]:

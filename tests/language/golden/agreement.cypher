@@ -7,7 +7,7 @@ WHERE a <> T_a
   AND (NOT (EXISTS { MATCH (a)-[g:EXCITES|INHIBITS]->(z:Unit) WHERE z <> b AND z <> T_a AND z <> T_b AND $agreement3[elementId(e) + elementId(g)] > $p3 }))
 WITH *, NOT (T_a.position < a.position AND EXISTS { MATCH (T_a)-[map_3:MAPS_TO WHERE map_3.map = $p1]->(a), (T_b)-[map_4:MAPS_TO WHERE map_4.map = $p1]->(b) WHERE ($agreement4[elementId(f) + elementId(e)] > $p2 OR ($agreement5[elementId(f) + elementId(e)] IS NULL)) AND (NOT (EXISTS { MATCH (T_a)-[g_2:EXCITES|INHIBITS]->(z_2:Unit) WHERE z_2 <> a AND z_2 <> b AND z_2 <> T_b AND $agreement6[elementId(f) + elementId(g_2)] > $p3 })) }) AS holds
 WHERE holds
-WITH a, b, T_a, T_b, e, f, map, map_2, $agreement7[elementId(e) + elementId(f)] AS score
+WITH a, b, T_a, T_b, e, f, map, map_2, $agreement7[elementId(e) + elementId(f)] + 0 AS score
 ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, T_a.position, T_b.position
 LIMIT $p4
 RETURN a.key AS u0, b.key AS u1, T_a.key AS u2, T_b.key AS u3, elementId(e) AS e0, elementId(f) AS e1, score

@@ -4,7 +4,7 @@ WHERE a.key < c.key
   AND true
   AND reduce(best = e.share, value IN [f.share, $p10] | CASE WHEN value > best THEN value ELSE best END) > reduce(best = e.share, value IN [f.share] | CASE WHEN value < best THEN value ELSE best END)
   AND CASE WHEN e.weight < 0 THEN -1 ELSE 1 END = sign(f.weight)
-WITH a, b, c, e, f, CASE WHEN $p3 = 0 THEN null ELSE (e.share + f.share) / $p3 END AS score
+WITH a, b, c, e, f, CASE WHEN $p3 = 0 THEN null ELSE (e.share + f.share) / $p3 END + 0 AS score
 ORDER BY score IS NULL, score DESC, a.model, a.position, b.position, c.position
 LIMIT $p11
 RETURN a.key AS u0, b.key AS u1, c.key AS u2, elementId(e) AS e0, elementId(f) AS e1, score
