@@ -39,7 +39,7 @@ def needed_agreement(needed: list[NeededAgreement], value: p.Agreement, bodies: 
     """
     edges = {value.left, value.right}
     deepest = max(i for i, body in enumerate(bodies) if any(edge.name in edges for edge in body.edges))
-    candidates = _candidates(bodies[: deepest + 1])
+    candidates = candidates_of(bodies[: deepest + 1])
     for known in needed:
         if known.value == value and known.candidates == candidates:
             return known
@@ -48,7 +48,7 @@ def needed_agreement(needed: list[NeededAgreement], value: p.Agreement, bodies: 
     return new
 
 
-def _candidates(bodies: Sequence[p.Body]) -> p.Body:
+def candidates_of(bodies: Sequence[p.Body]) -> p.Body:
     """One body with the units, edges, rows and simple conditions of a body and those around it."""
     conditions = []
     for i, body in enumerate(bodies):
