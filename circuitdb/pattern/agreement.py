@@ -49,7 +49,10 @@ def needed_agreement(needed: list[NeededAgreement], value: p.Agreement, bodies: 
 
 
 def candidates_of(bodies: Sequence[p.Body]) -> p.Body:
-    """One body with the units, edges, rows and simple conditions of a body and those around it."""
+    """One body with the units, edges, rows and simple conditions of a body and those around it.
+
+    A row hides one of its name in a body around, whose conditions on it are left out: they would be read of the other.
+    """
     conditions = []
     for i, body in enumerate(bodies):
         hidden = {row.name for inner in bodies[i + 1 :] for row in inner.rows}
