@@ -787,6 +787,14 @@ def test_explain_prints_pattern_sql_and_predicates_for_people(run: Command) -> N
     assert "left -| r" in text
 
 
+def test_explain_tells_a_count_over_models_once_and_what_its_parameters_stand_for(run: Command) -> None:
+    explained = run("explain", "find { a +> b -| c where share > 0.125 }").out
+    counting = explained.partition("\ncount\n")[2]
+    assert "one model after the other" in counting
+    assert counting.count("AS INT128") == 1
+    assert 'with {"p1": 1, "p2": 0.125}' in counting, "cars comes first, and was written second"
+
+
 def test_motifs_lists_the_library_with_a_sentence_each_and_prints_a_motif(run: Command) -> None:
     listed = run("motifs", "--format", "json").json["motifs"]
     assert {"car", "cross_inhibition", "equivariance", "superposition", "union_over_cases", "universal"} <= {

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,16 @@ class TestVisibility:
         assert counted(neo4j_store, "Trash") == 9
         neo4j_store.write(toy_graph())
         assert counted(neo4j_store, "Trash") == counted(neo4j_store, "Staged") == 0
+
+    def test_an_interrupt_in_the_middle_of_a_message_is_an_interrupt(self, neo4j_store: Neo4jStore) -> None:
+        class Interrupting(list[int]):
+            def __iter__(self) -> Iterator[int]:
+                yield 1
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            neo4j_store.connection.write(("RETURN $numbers", {"numbers": Interrupting([1, 2])}))
+        assert neo4j_store.connection.read("RETURN 1 AS one")[0]["one"] == 1
 
     def test_a_killed_writer_leaves_nothing_to_be_seen_and_is_swept_by_the_next_write(
         self, neo4j_store: Neo4jStore, neo4j_address: str, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ a number only; `explain` shows the SQL. Time is bounded by interrupting the conn
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -125,13 +126,22 @@ def explain(store: Readable, query: p.Query) -> Explanation:
     page = page_sql(query, models, query.limit)
     plan = count_plan(query.body, symmetry_for(query))
     if plan is None:
-        counting = f"list and count\n\n{_listed(query, models).sql}"
+        counting = f"list and count\n\n{_explained(_listed(query, models))}"
     else:
         way = "with sparse matrices, or where numbers grow too large by" if all(map(algebra.fits, plan.terms)) else "by"
-        statements = [_term(term, alone).sql for alone in _one_by_one(models) for term in plan.terms]
-        counting = "\n\n".join([plan_text(plan), way, *statements])
+        if len(models.searched) > 1:
+            way += " (one model after the other; this is for the first)"
+        first = list(_one_by_one(models))[:1]
+        counting = "\n\n".join(
+            [plan_text(plan), way, *(_explained(_term(term, alone)) for alone in first for term in plan.terms)]
+        )
     rows = [{"predicate": text, "evaluated": "in the store"} for text in predicates(query.body)]
     return Explanation(page.sql, page.parameters, rows, counting)
+
+
+def _explained(compiled: Compiled) -> str:
+    """A statement and what its parameters stand for."""
+    return f"{compiled.sql}\n\nwith {json.dumps(compiled.parameters)}" if compiled.parameters else compiled.sql
 
 
 def page_sql(query: p.Query, models: Models, rows: int | None) -> Compiled:

@@ -158,6 +158,13 @@ def _first_line(error: Exception) -> str:
     return (message or type(error).__name__).strip().splitlines()[0].strip()
 
 
+def _interrupt_before(error: BaseException | None) -> BaseException | None:
+    """The Ctrl-C or exit during whose handling the error came."""
+    while error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
+        error = error.__context__
+    return error
+
+
 def _certificate_refused(error: BaseException | None) -> bool:
     import ssl
 
@@ -202,12 +209,17 @@ class Connection:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the driver raises inside into circuitdb's errors."""
+        """Turn what the driver raises inside into circuitdb's errors; an interrupt stays one.
+
+        The driver tidies up after an interrupt, and what fails in that would hide it.
+        """
         try:
             yield
-        except (Neo4jError, DriverError) as error:
-            raise translate(error, self.address) from error
-        except (OSError, ValueError) as error:
+        except (Neo4jError, DriverError, OSError, ValueError) as error:
+            if interrupt := _interrupt_before(error):
+                raise interrupt from None
+            if isinstance(error, (Neo4jError, DriverError)):
+                raise translate(error, self.address) from error
             raise CircuitdbError(f"the connection to {self.address.shown} failed: {_first_line(error)}") from error
 
     def read(

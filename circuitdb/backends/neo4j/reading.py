@@ -278,7 +278,6 @@ def read_table(
     schema = pa.schema(list(columns.items()))
     pieces: list[pa.Table] = []
     rows: list[list[Any]] = []
-    names = list(columns)
 
     def finish() -> None:
         arrays = [
@@ -288,7 +287,7 @@ def read_table(
         rows.clear()
 
     for record in transaction.run(text, dict(parameters)):
-        rows.append([record[name] for name in names])
+        rows.append(record.values())
         if len(rows) == ROWS_AT_ONCE:
             finish()
     if rows:
