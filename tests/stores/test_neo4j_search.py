@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from circuitdb.backends.base import Limits
 from circuitdb.backends.neo4j import cypher as c
-from circuitdb.backends.neo4j import search
+from circuitdb.backends.neo4j import interrupting, search
 from circuitdb.backends.neo4j.emitter import Frame
 from circuitdb.backends.neo4j.expressions import Parameters
 from circuitdb.backends.neo4j.store import Neo4jStore
@@ -125,6 +127,29 @@ def test_a_search_stops_on_the_server_when_its_time_is_up(two_models: Neo4jStore
     with pytest.raises(CircuitdbError, match="longer than 1 s"):
         two_models.count(query, Limits(rows=None, seconds=1.0))
     assert two_models.connection.read(RUNNING) == []
+
+
+def test_ctrl_c_on_neo4j_does_not_wait_for_a_server_that_answers_late(neo4j_store: Neo4jStore) -> None:
+    reached, over, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_: object) -> None:
+        reached.set()
+        over.wait(30)
+        ended.set()
+
+    def press() -> None:
+        reached.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=press).start()
+        with pytest.raises(KeyboardInterrupt):
+            interrupting.reading(neo4j_store.connection, work, None)
+        assert not ended.is_set()
+    finally:
+        over.set()
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_interrupting_a_search_leaves_no_transaction_behind(two_models: Neo4jStore, neo4j_address: str) -> None:

@@ -6,9 +6,10 @@ transaction's metadata; when a signal comes, the caller, who waits for it, has t
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 import neo4j
@@ -16,6 +17,10 @@ import neo4j
 from circuitdb.backends.neo4j.connection import Connection
 
 T = TypeVar("T")
+
+END_SECONDS = 0.5
+"""How long an interrupted search is waited for: a server short of memory answers late, and may see late that it was
+told to stop."""
 
 _MARK = "circuitdb_search"
 _RUNNING = "SHOW TRANSACTIONS YIELD transactionId, metaData WHERE metaData[$name] = $mark RETURN transactionId"
@@ -27,16 +32,33 @@ def reading(connection: Connection, work: Callable[[neo4j.ManagedTransaction], T
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C, when the server has ended the transaction.
+        After Ctrl-C, when the server has ended the transaction, or was told to and takes longer than `END_SECONDS`.
     CircuitdbError
         If the server fails, or the time is up.
     """
     mark = uuid.uuid4().hex
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        result = thread.submit(connection.reading, work, seconds=seconds, metadata={_MARK: mark})
+
+    def terminate() -> None:
+        for record in connection.read(_RUNNING, {"name": _MARK, "mark": mark}):
+            connection.read("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]})
+
+    result = _in_background(lambda: connection.reading(work, seconds=seconds, metadata={_MARK: mark}))
+    try:
+        return result.result()
+    except (KeyboardInterrupt, SystemExit):
+        wait([result, _in_background(terminate)], timeout=END_SECONDS)
+        raise
+
+
+def _in_background(work: Callable[[], T]) -> Future[T]:
+    """What `work` returns, in a thread that does not keep the process from ending."""
+    result: Future[T] = Future()
+
+    def run() -> None:
         try:
-            return result.result()
-        except (KeyboardInterrupt, SystemExit):
-            for record in connection.read(_RUNNING, {"name": _MARK, "mark": mark}):
-                connection.read("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]})
-            raise
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
