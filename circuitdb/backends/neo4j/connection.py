@@ -11,6 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ from neo4j.exceptions import (
     UnsupportedServerProduct,
 )
 
+from circuitdb.backends.neo4j.background import in_background
 from circuitdb.errors import CircuitdbError, InputError
 
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
@@ -176,7 +178,7 @@ def _certificate_refused(error: BaseException | None) -> bool:
 
 
 class Connection:
-    """Transactions on one database of one server.
+    """Transactions on one database of one server; `unfinished`: work in threads for which nobody waits any more.
 
     Raises
     ------
@@ -189,6 +191,7 @@ class Connection:
     def __init__(self, text: str) -> None:
         self.address = parse_address(text)
         auth = (self.address.user, self.address.password or "") if self.address.user is not None else None
+        self.unfinished: list[Future[Any]] = []
         self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
         with self.errors():
             self._driver = neo4j.GraphDatabase.driver(
@@ -276,8 +279,16 @@ class Connection:
         )
 
     def close(self) -> None:
-        """Close all connections."""
-        self._driver.close()
+        """Close all connections, at once or as soon as nothing unfinished uses them any more."""
+
+        def close() -> None:
+            wait(self.unfinished)
+            self._driver.close()
+
+        if all(work.done() for work in self.unfinished):
+            close()
+        else:
+            in_background(close)
 
 
 def check_version(agent: str, address: Address) -> None:

@@ -6,14 +6,14 @@ transaction's metadata; when a signal comes, the caller, who waits for it, has t
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import neo4j
 
+from circuitdb.backends.neo4j.background import in_background
 from circuitdb.backends.neo4j.connection import Connection
 
 T = TypeVar("T")
@@ -42,23 +42,11 @@ def reading(connection: Connection, work: Callable[[neo4j.ManagedTransaction], T
         for record in connection.read(_RUNNING, {"name": _MARK, "mark": mark}):
             connection.read("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]})
 
-    result = _in_background(lambda: connection.reading(work, seconds=seconds, metadata={_MARK: mark}))
+    result = in_background(lambda: connection.reading(work, seconds=seconds, metadata={_MARK: mark}))
     try:
         return result.result()
     except (KeyboardInterrupt, SystemExit):
-        wait([result, _in_background(terminate)], timeout=END_SECONDS)
+        stopped: list[Future[Any]] = [result, in_background(terminate)]
+        connection.unfinished += stopped
+        wait(stopped, timeout=END_SECONDS)
         raise
-
-
-def _in_background(work: Callable[[], T]) -> Future[T]:
-    """What `work` returns, in a thread that does not keep the process from ending."""
-    result: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:
-            result.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return result
