@@ -18,7 +18,7 @@ import pytest
 
 from circuitdb.backends.base import Limits
 from circuitdb.backends.neo4j import cypher as c
-from circuitdb.backends.neo4j import interrupting, search
+from circuitdb.backends.neo4j import search
 from circuitdb.backends.neo4j.emitter import Frame
 from circuitdb.backends.neo4j.expressions import Parameters
 from circuitdb.backends.neo4j.store import Neo4jStore
@@ -145,7 +145,7 @@ def test_ctrl_c_on_neo4j_does_not_wait_for_a_server_that_answers_late(neo4j_stor
     try:
         threading.Thread(target=press).start()
         with pytest.raises(KeyboardInterrupt):
-            interrupting.reading(neo4j_store.connection, work, None)
+            neo4j_store.connection.reading(work)
         assert not ended.is_set()
     finally:
         over.set()

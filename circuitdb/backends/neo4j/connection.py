@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ OLDEST_SERVER = (5, 9)
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 15.0
 WRITE_SECONDS = 600.0
+STOP_SECONDS = 0.5
+"""How long what was interrupted is waited for: a server short of memory answers late."""
+
+_MARK = "circuitdb"
+_MARKED = "SHOW TRANSACTIONS YIELD transactionId, metaData WHERE metaData[$name] = $mark RETURN transactionId"
 
 logging.getLogger("neo4j").addHandler(logging.NullHandler())  # its errors reach us as exceptions
 
@@ -160,13 +166,6 @@ def _first_line(error: Exception) -> str:
     return (message or type(error).__name__).strip().splitlines()[0].strip()
 
 
-def _interrupt_before(error: BaseException | None) -> BaseException | None:
-    """The Ctrl-C or exit during whose handling the error came."""
-    while error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
-        error = error.__context__
-    return error
-
-
 def _certificate_refused(error: BaseException | None) -> bool:
     import ssl
 
@@ -178,7 +177,7 @@ def _certificate_refused(error: BaseException | None) -> bool:
 
 
 class Connection:
-    """Transactions on one database of one server; `unfinished`: work in threads for which nobody waits any more.
+    """Transactions on one database of one server.
 
     Raises
     ------
@@ -191,7 +190,7 @@ class Connection:
     def __init__(self, text: str) -> None:
         self.address = parse_address(text)
         auth = (self.address.user, self.address.password or "") if self.address.user is not None else None
-        self.unfinished: list[Future[Any]] = []
+        self._unfinished: list[Future[Any]] = []
         self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
         with self.errors():
             self._driver = neo4j.GraphDatabase.driver(
@@ -203,53 +202,34 @@ class Connection:
                 notifications_min_severity="OFF",
             )
         try:
-            with self.errors(), self.session(neo4j.READ_ACCESS) as session:
-                agent = session.run("RETURN 1").consume().server.agent
-            check_version(agent, self.address)
+            check_version(self.reading(lambda t: t.run("RETURN 1").consume().server.agent), self.address)
         except BaseException:
             self._driver.close()
             raise
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the driver raises inside into circuitdb's errors; an interrupt stays one.
-
-        The driver tidies up after an interrupt, and what fails in that would hide it.
-        """
+        """Turn what the driver raises inside into circuitdb's errors."""
         try:
             yield
-        except (Neo4jError, DriverError, OSError, ValueError) as error:
-            if interrupt := _interrupt_before(error):
-                raise interrupt from None
-            if isinstance(error, (Neo4jError, DriverError)):
-                raise translate(error, self.address) from error
+        except (Neo4jError, DriverError) as error:
+            raise translate(error, self.address) from error
+        except (OSError, ValueError) as error:
             raise CircuitdbError(f"the connection to {self.address.shown} failed: {_first_line(error)}") from error
 
     def read(
-        self,
-        text: str,
-        parameters: Parameters | None = None,
-        *,
-        seconds: float | None = None,
-        metadata: dict[str, Any] | None = None,
+        self, text: str, parameters: Parameters | None = None, *, seconds: float | None = None
     ) -> list[neo4j.Record]:
-        """All rows of one reading statement, whose transaction the server lists with the metadata."""
+        """All rows of one reading statement."""
 
         def work(transaction: neo4j.ManagedTransaction) -> list[neo4j.Record]:
             return list(transaction.run(text, dict(parameters or {})))
 
-        return self.reading(work, seconds=seconds, metadata=metadata)
+        return self.reading(work, seconds=seconds)
 
-    def reading(
-        self,
-        work: Callable[[neo4j.ManagedTransaction], T],
-        *,
-        seconds: float | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> T:
+    def reading(self, work: Callable[[neo4j.ManagedTransaction], T], *, seconds: float | None = None) -> T:
         """What `work` returns, run in one reading transaction, which may be run again."""
-        with self.errors(), self.session(neo4j.READ_ACCESS) as session:
-            return session.execute_read(neo4j.unit_of_work(metadata=metadata, timeout=seconds)(work))
+        return self._stoppable(neo4j.READ_ACCESS, work, seconds)
 
     def write(self, *statements: Statement, seconds: float = WRITE_SECONDS) -> list[list[neo4j.Record]]:
         """The rows of each statement; all of them are one transaction."""
@@ -261,13 +241,46 @@ class Connection:
 
     def transaction(self, work: Callable[[neo4j.ManagedTransaction], T], *, seconds: float = WRITE_SECONDS) -> T:
         """What `work` returns, run in one writing transaction; it may be run again where the driver calls that safe."""
-        with self.errors(), self.session(neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(neo4j.unit_of_work(timeout=seconds)(work))
+        return self._stoppable(neo4j.WRITE_ACCESS, work, seconds)
 
     def define(self, statements: Sequence[str]) -> None:
         """Run statements that change the schema, each in a transaction of its own."""
         for text in statements:
             self.write((text, {}))
+
+    def _stoppable(self, access: str, work: Callable[[neo4j.ManagedTransaction], T], seconds: float | None) -> T:
+        """What `work` returns, run so that Ctrl-C stops it within a second, here and on the server.
+
+        A signal that met the driver would leave half a message on the wire, or wait for the server. So the driver is in
+        a thread of its own, and a signal meets the caller, who has the server terminate what bears the mark.
+        """
+        mark = uuid.uuid4().hex
+        result = in_background(lambda: self._transact(access, work, seconds, {_MARK: mark}))
+        try:
+            return result.result()
+        except (KeyboardInterrupt, SystemExit):
+            stopped: list[Future[Any]] = [result, in_background(lambda: self._terminate(mark))]
+            self._unfinished += stopped
+            wait(stopped, timeout=STOP_SECONDS)
+            raise
+
+    def _transact(
+        self,
+        access: str,
+        work: Callable[[neo4j.ManagedTransaction], T],
+        seconds: float | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> T:
+        unit = neo4j.unit_of_work(metadata=metadata, timeout=seconds)(work)
+        with self.errors(), self.session(access) as session:
+            return session.execute_read(unit) if access == neo4j.READ_ACCESS else session.execute_write(unit)
+
+    def _terminate(self, mark: str) -> None:
+        def work(transaction: neo4j.ManagedTransaction) -> None:
+            for record in list(transaction.run(_MARKED, {"name": _MARK, "mark": mark})):
+                transaction.run("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]}).consume()
+
+        self._transact(neo4j.READ_ACCESS, work)
 
     def session(self, access: str) -> neo4j.Session:
         """A session on the database."""
@@ -282,10 +295,10 @@ class Connection:
         """Close all connections, at once or as soon as nothing unfinished uses them any more."""
 
         def close() -> None:
-            wait(self.unfinished)
+            wait(self._unfinished)
             self._driver.close()
 
-        if all(work.done() for work in self.unfinished):
+        if all(work.done() for work in self._unfinished):
             close()
         else:
             in_background(close)

@@ -18,7 +18,6 @@ from circuitdb.backends.base import Explanation, Found, Limits, Match, Row
 from circuitdb.backends.neo4j import cypher as c
 from circuitdb.backends.neo4j.emitter import Frame
 from circuitdb.backends.neo4j.expressions import Parameters
-from circuitdb.backends.neo4j.interrupting import reading
 from circuitdb.backends.neo4j.schema import registered
 from circuitdb.errors import CircuitdbError, InputError
 from circuitdb.graph import EdgeKind, Record
@@ -176,7 +175,7 @@ def _read(
     try:
         for needed in compiled.agreements:
             values[needed.name] = _agreements(store, query, needed, _left(ends))
-        return reading(store.connection, lambda t: work(t, list(t.run(compiled.text, values))), _left(ends))
+        return store.connection.reading(lambda t: work(t, list(t.run(compiled.text, values))), seconds=_left(ends))
     except CircuitdbError as error:
         if _timed_out(error.__cause__):
             return None
@@ -249,7 +248,7 @@ def _agreements(store: Neo4jStore, query: p.Query, needed: NeededAgreement, seco
     ]
     result = c.Projection("RETURN", tuple(columns), distinct=True)
     compiled = _compiled(c.Query((*frame.matches(), result)), parameters)
-    rows = reading(store.connection, lambda t: list(t.run(compiled.text, dict(compiled.parameters))), seconds)
+    rows = store.connection.read(compiled.text, compiled.parameters, seconds=seconds)
     values = agreement_of_edges(_columns(rows, "left_", value.left_maps), _columns(rows, "right_", value.right_maps))
     return {row["pair"]: float(v) for row, v in zip(rows, values, strict=True) if not np.isnan(v)}
 
