@@ -8,27 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from benchmarks import graphs
 from benchmarks.measuring import apart
 from benchmarks.searches import INCEPTIONV1, RANDOM, Search
 from benchmarks.table import Row, Section, print_table
-
-SECTIONS = ("parsing", "ingest", "loading", "search", "growth", "neo4j", "dotmotif", "planted", "signatures", "zoo")
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; may be given several times")
-    parser.add_argument("--edges", type=int, default=1_000_000, help="edges of the random graph (1,000,000)")
-    options = parser.parse_args()
-    chosen = options.only or SECTIONS
-    with tempfile.TemporaryDirectory() as folder:
-        sections = Benchmarks(Path(folder), options.edges).run(chosen)
-    print_table(sections)
 
 
 class Benchmarks:
@@ -38,25 +24,13 @@ class Benchmarks:
         self._folder = folder
         self._edges = edges
 
-    def run(self, chosen: list[str] | tuple[str, ...]) -> list[Section]:
+    def run(self, chosen: Collection[str]) -> list[Section]:
         """The chosen sections in order."""
-        makers: dict[str, Callable[[], list[Section]]] = {
-            "parsing": self._parsing,
-            "ingest": self._ingest,
-            "loading": self._loading,
-            "search": self._search,
-            "neo4j": self._neo4j,
-            "dotmotif": self._dotmotif,
-            "growth": self._growth,
-            "planted": self._planted,
-            "signatures": self._signatures,
-            "zoo": self._zoo,
-        }
         sections = []
-        for name, make in makers.items():
+        for name, make in SECTIONS.items():
             if name in chosen:
                 print(f"{name} …", file=sys.stderr, flush=True)
-                sections += make()
+                sections += make(self)
         return sections
 
     def _random(self) -> str:
@@ -74,12 +48,12 @@ class Benchmarks:
             apart("benchmarks.graphs", "write_inceptionv1", str(weights), str(path))
         return str(path)
 
-    def _parsing(self) -> list[Section]:
+    def parsing(self) -> list[Section]:
         from benchmarks import parsing
 
         return [parsing.section()]
 
-    def _ingest(self) -> list[Section]:
+    def ingest(self) -> list[Section]:
         weights = graphs.data_file(graphs.WEIGHTS)
         if weights is None:
             return [Section("Ingest of InceptionV1", (_no_weights(),))]
@@ -90,12 +64,12 @@ class Benchmarks:
             Section("Expanded weights of InceptionV1", tuple(expansion.rows(str(weights)))),
         ]
 
-    def _loading(self) -> list[Section]:
+    def loading(self) -> list[Section]:
         from benchmarks import loading
 
         return [Section("Writing a graph into a DuckDB file", tuple(loading.rows(self._edges)))]
 
-    def _search(self) -> list[Section]:
+    def search(self) -> list[Section]:
         from benchmarks import search
 
         sections = [Section(f"Searching {self._title()}, on DuckDB", tuple(search.rows(self._random(), RANDOM)))]
@@ -103,7 +77,7 @@ class Benchmarks:
         found = [_no_weights()] if path is None else search.rows(path, INCEPTIONV1)
         return [*sections, Section("Searching InceptionV1, on DuckDB", tuple(found))]
 
-    def _neo4j(self) -> list[Section]:
+    def neo4j(self) -> list[Section]:
         from benchmarks import neo4j_loading, neo4j_search
 
         return [
@@ -111,24 +85,24 @@ class Benchmarks:
             Section("Loading into Neo4j over Bolt", tuple(neo4j_loading.rows())),
         ]
 
-    def _dotmotif(self) -> list[Section]:
+    def dotmotif(self) -> list[Section]:
         from benchmarks import dotmotif_search
 
         title = "Searching on DuckDB beside DotMotif in memory (GrandIso), edges filtered for it"
         return [Section(title, tuple(dotmotif_search.rows(self._questions())))]
 
-    def _growth(self) -> list[Section]:
+    def growth(self) -> list[Section]:
         from benchmarks import growth
 
         sizes = [size for size in growth.SIZES if size <= 10 * self._edges]
         return [Section("Growth on DuckDB: find, count, memory of the process", tuple(growth.rows(sizes)))]
 
-    def _planted(self) -> list[Section]:
+    def planted(self) -> list[Section]:
         from benchmarks import planted
 
         return list(planted.sections(circuits=50))
 
-    def _signatures(self) -> list[Section]:
+    def signatures(self) -> list[Section]:
         from benchmarks import signatures
 
         title = "Errors of correlations told by signatures, 64 units a layer"
@@ -137,7 +111,7 @@ class Benchmarks:
             return [Section(title, (_no_weights(),))]
         return [Section(title, tuple(signatures.rows(weights.parent, pictures)))]
 
-    def _zoo(self) -> list[Section]:
+    def zoo(self) -> list[Section]:
         from benchmarks import zoo
 
         title = "Ten models in one file, probed on photographs, and their joins"
@@ -159,6 +133,32 @@ class Benchmarks:
 
 def _no_weights() -> Row:
     return Row("not measured", f"{graphs.WEIGHTS} is not there; CIRCUITDB_DATA names the folder of data")
+
+
+SECTIONS: dict[str, Callable[[Benchmarks], list[Section]]] = {
+    "parsing": Benchmarks.parsing,
+    "ingest": Benchmarks.ingest,
+    "loading": Benchmarks.loading,
+    "search": Benchmarks.search,
+    "neo4j": Benchmarks.neo4j,
+    "dotmotif": Benchmarks.dotmotif,
+    "growth": Benchmarks.growth,
+    "planted": Benchmarks.planted,
+    "signatures": Benchmarks.signatures,
+    "zoo": Benchmarks.zoo,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; may be given several times")
+    parser.add_argument("--edges", type=int, default=1_000_000, help="edges of the random graph (1,000,000)")
+    options = parser.parse_args()
+    chosen = options.only or SECTIONS
+    with tempfile.TemporaryDirectory() as folder:
+        sections = Benchmarks(Path(folder), options.edges).run(chosen)
+    print_table(sections)
 
 
 if __name__ == "__main__":

@@ -112,17 +112,19 @@ def _holds(given: pa.DataType, kind: PropertyType) -> bool:
 
 
 def _finite(column: pa.ChunkedArray, prop: Property, place: Place) -> pa.ChunkedArray:
-    """The column with NaN as null where the property may be missing."""
+    """The column with NaN as null where the property may be missing, and without the sign of zeros."""
     if prop.type != "real":
         return column
     values = column.to_numpy()
-    if np.isfinite(values).all():
-        return column
-    wrong = np.isinf(values)
-    if not prop.optional:
-        wrong |= np.isnan(values) & pc.is_valid(column).to_numpy()
-    refuse(wrong, place, f"{prop.name} is NaN or infinite")
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    if not np.isfinite(values).all():
+        wrong = np.isinf(values)
+        if not prop.optional:
+            wrong |= np.isnan(values) & pc.is_valid(column).to_numpy()
+        refuse(wrong, place, f"{prop.name} is NaN or infinite")
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    if (np.signbit(values) & (values == 0)).any():
+        column = pc.add(column, 0.0)
+    return column
 
 
 def references(table: pa.Table, name: str, count: int, what: str) -> Integers:

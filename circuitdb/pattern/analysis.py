@@ -45,16 +45,10 @@ def is_double(value: p.Expression) -> bool:
 
 
 def may_be_negative_zero(value: p.Expression) -> bool:
-    """Whether a value is a number that may come out as -0.0, which equals 0.0 but is another number to a server."""
+    """Whether a number may come out as -0.0, as no stored number is, which some stores order before 0.0."""
     match value:
         case p.Arithmetic() | p.Negative() | p.Agreement():
             return True
-        case p.EdgeProperty(name=name):
-            return name not in ("share", "strength") and is_double(value)
-        case p.UnitProperty(name=name):
-            return _is_real(Record.UNIT, name)
-        case p.RowProperty(name=name):
-            return _is_real(Record.MAP, name) or _is_real(Record.ANALOGUE, name)
         case p.Function(name="min" | "max" | "sum", arguments=arguments):
             return any(map(may_be_negative_zero, arguments))
     return False

@@ -578,5 +578,7 @@ def test_a_skip_beside_an_edge_is_taken() -> None:
     assert checked(graph).edges["kind"].to_pylist() == [EdgeKind.EXCITES, EdgeKind.SKIP]
 
 
-def test_a_weight_of_zero_excites() -> None:
-    assert checked(graph_of({"a": 1, "b": 1}, [("a:0", "b:0", -0.0)])).edges["kind"].to_pylist() == ["EXCITES"]
+def test_a_weight_of_zero_excites_and_loses_its_sign() -> None:
+    edges = checked(graph_of({"a": 1, "b": 1}, [("a:0", "b:0", -0.0)])).edges
+    assert edges["kind"].to_pylist() == ["EXCITES"]
+    assert str(edges["weight"][0].as_py()) == "0.0"

@@ -19,6 +19,7 @@ from circuitdb.backends.base import Limits
 from circuitdb.backends.duckdb.interrupting import fetch_all
 from circuitdb.backends.duckdb.store import DuckDBStore
 from circuitdb.errors import CircuitdbError
+from circuitdb.pattern import model as p
 from circuitdb.pattern.agreement import candidates_of
 from circuitdb.pattern.compile import compile_query
 from tests.graphs import random_graph
@@ -124,3 +125,11 @@ def test_kernels_are_compared_only_where_the_rest_of_a_condition_holds() -> None
     )
     assert candidates_of([joined.body]).conditions == candidates_of([apart.body]).conditions
     assert len(candidates_of([joined.body]).conditions) == 2
+
+
+def test_conditions_on_a_row_that_another_of_its_name_hides_are_no_conditions_of_candidates() -> None:
+    mutual = p.Truth(p.RowProperty("flip(a)", "mutual"))
+    strong = p.Compare(">", p.EdgeProperty("e", "share"), p.Constant(0.1))
+    around = p.Body(rows=(p.MapRow("flip(a)", "flip", "a", "b"),), conditions=(mutual, strong))
+    within = p.Body(rows=(p.MapRow("flip(a)", "flip", "a", "c"),), conditions=(p.Not(mutual),))
+    assert candidates_of([around, within]).conditions == (strong, p.Not(mutual))

@@ -28,7 +28,13 @@ from circuitdb.backends import open_store
 from circuitdb.backends.base import ModelGraph
 from circuitdb.backends.neo4j import batches, connection, loading
 from circuitdb.backends.neo4j.admin_export import export_for_admin
-from circuitdb.backends.neo4j.connection import SearchTimeoutError, check_version, parse_address, translate
+from circuitdb.backends.neo4j.connection import (
+    SearchTimeoutError,
+    UnreachableError,
+    check_version,
+    parse_address,
+    translate,
+)
 from circuitdb.backends.neo4j.schema import SCHEMA_NAMES, stored
 from circuitdb.backends.neo4j.store import Neo4jStore
 from circuitdb.errors import CircuitdbError, InputError
@@ -282,8 +288,8 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("error", "kind", "sentence"),
         [
-            (SessionExpired("gone"), CircuitdbError, "the connection to neo4j://h was lost"),
-            (ServiceUnavailable("refused"), CircuitdbError, "no Neo4j server answers at neo4j://h"),
+            (SessionExpired("gone"), UnreachableError, "the connection to neo4j://h was lost"),
+            (ServiceUnavailable("refused"), UnreachableError, "no Neo4j server answers at neo4j://h"),
             (IncompleteCommit("gone"), CircuitdbError, "the connection to neo4j://h was lost while"),
             (
                 Neo4jError._hydrate_neo4j(code="Neo.ClientError.Security.AuthenticationRateLimit", message="m"),

@@ -52,6 +52,10 @@ Statement = tuple[str, Parameters]
 T = TypeVar("T")
 
 
+class UnreachableError(CircuitdbError):
+    """No server answers, or none any more."""
+
+
 class SearchTimeoutError(CircuitdbError):
     """The server stopped a transaction because its time was over."""
 
@@ -151,11 +155,14 @@ def translate(error: Exception, address: Address) -> CircuitdbError:
             "look whether it is there, then try again"
         )
     if isinstance(error, SessionExpired):
-        return CircuitdbError(
+        return UnreachableError(
             f"the connection to {where} was lost; a model that was being written is not in it: try again"
         )
     if isinstance(error, ServiceUnavailable):
-        return CircuitdbError(f"no Neo4j server answers at {where}; is it running, and are host and port right?")
+        asked = "is it running, and are host and port right?"
+        if "+s" in address.url.partition("://")[0]:
+            asked = "is it running, are host and port right, does it encrypt, and is its certificate trusted here?"
+        return UnreachableError(f"no Neo4j server answers at {where}; {asked}")
     if isinstance(error, ConfigurationError):
         return InputError(f"the driver cannot use the address {where}: {reason}")
     return CircuitdbError(f"Neo4j at {where} failed: {reason}" + (f" ({code})" if code else ""))
@@ -202,7 +209,7 @@ class Connection:
                 notifications_min_severity="OFF",
             )
         try:
-            check_version(self.reading(lambda t: t.run("RETURN 1").consume().server.agent), self.address)
+            check_version(self._stoppable(self._agent), self.address)
         except BaseException:
             self._driver.close()
             raise
@@ -229,7 +236,12 @@ class Connection:
 
     def reading(self, work: Callable[[neo4j.ManagedTransaction], T], *, seconds: float | None = None) -> T:
         """What `work` returns, run in one reading transaction, which may be run again."""
-        return self._stoppable(neo4j.READ_ACCESS, work, seconds)
+
+        def read(metadata: dict[str, Any]) -> T:
+            with self.errors(), self.session(neo4j.READ_ACCESS) as session:
+                return session.execute_read(neo4j.unit_of_work(metadata, seconds)(work))
+
+        return self._stoppable(read)
 
     def write(self, *statements: Statement, seconds: float = WRITE_SECONDS) -> list[list[neo4j.Record]]:
         """The rows of each statement; all of them are one transaction."""
@@ -241,21 +253,31 @@ class Connection:
 
     def transaction(self, work: Callable[[neo4j.ManagedTransaction], T], *, seconds: float = WRITE_SECONDS) -> T:
         """What `work` returns, run in one writing transaction; it may be run again where the driver calls that safe."""
-        return self._stoppable(neo4j.WRITE_ACCESS, work, seconds)
+
+        def write(metadata: dict[str, Any]) -> T:
+            with self.errors(), self.session(neo4j.WRITE_ACCESS) as session:
+                return session.execute_write(neo4j.unit_of_work(metadata, seconds)(work))
+
+        return self._stoppable(write)
 
     def define(self, statements: Sequence[str]) -> None:
         """Run statements that change the schema, each in a transaction of its own."""
         for text in statements:
             self.write((text, {}))
 
-    def _stoppable(self, access: str, work: Callable[[neo4j.ManagedTransaction], T], seconds: float | None) -> T:
+    def _agent(self, metadata: dict[str, Any]) -> str:
+        """What the server says it is; nothing is tried again."""
+        with self.errors(), self.session(neo4j.READ_ACCESS) as session:
+            return session.run(neo4j.Query("RETURN 1", metadata)).consume().server.agent
+
+    def _stoppable(self, work: Callable[[dict[str, Any]], T]) -> T:
         """What `work` returns, run so that Ctrl-C stops it within a second, here and on the server.
 
         A signal that met the driver would leave half a message on the wire, or wait for the server. So the driver is in
-        a thread of its own, and a signal meets the caller, who has the server terminate what bears the mark.
+        a thread of its own, and a signal meets the caller, who has the server terminate what bears the metadata.
         """
         mark = uuid.uuid4().hex
-        result = in_background(lambda: self._transact(access, work, seconds, {_MARK: mark}))
+        result = in_background(lambda: work({_MARK: mark}))
         try:
             return result.result()
         except (KeyboardInterrupt, SystemExit):
@@ -264,23 +286,10 @@ class Connection:
             wait(stopped, timeout=STOP_SECONDS)
             raise
 
-    def _transact(
-        self,
-        access: str,
-        work: Callable[[neo4j.ManagedTransaction], T],
-        seconds: float | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> T:
-        unit = neo4j.unit_of_work(metadata=metadata, timeout=seconds)(work)
-        with self.errors(), self.session(access) as session:
-            return session.execute_read(unit) if access == neo4j.READ_ACCESS else session.execute_write(unit)
-
     def _terminate(self, mark: str) -> None:
-        def work(transaction: neo4j.ManagedTransaction) -> None:
-            for record in list(transaction.run(_MARKED, {"name": _MARK, "mark": mark})):
-                transaction.run("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]}).consume()
-
-        self._transact(neo4j.READ_ACCESS, work)
+        with self.errors(), self.session(neo4j.READ_ACCESS) as session:
+            for record in list(session.run(_MARKED, {"name": _MARK, "mark": mark})):
+                session.run("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]}).consume()
 
     def session(self, access: str) -> neo4j.Session:
         """A session on the database."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuitdb.backends.base import Progress
 from circuitdb.backends.neo4j.batches import cut, transactions
-from circuitdb.backends.neo4j.connection import Connection, Statement
+from circuitdb.backends.neo4j.connection import Connection, Statement, UnreachableError
 from circuitdb.backends.neo4j.schema import (
     LOAD,
     MAPS_TO,
@@ -70,6 +70,8 @@ def load_model(connection: Connection, tables: NodeTables, *, replace: bool, pro
                 progress("writing", done, total)
         where = connection.address.shown
         connection.transaction(lambda transaction: _switch(transaction, tables, where, replace=replace))
+    except UnreachableError:
+        raise
     except BaseException:
         with suppress(CircuitdbError):
             connection.write(*_abandon("l.id = $load", {"load": load}))
