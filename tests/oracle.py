@@ -193,8 +193,9 @@ class Place:
         return ("analogue" if term.map.name == "analog" else "map"), row
 
     def counted(self, name: str) -> int | None:
-        found = self.search.counted(self.values).get(name)
-        return None if found is None else len(found)
+        blocks = [(fact, bodies[0]) for fact, bodies in self.search.top.blocks if isinstance(fact, Counted)]
+        found = (self.search.fulfilling(fact, body, self.values) for fact, body in blocks if fact.name.name == name)
+        return next((len(units) for units in found), None)
 
     def circuit_edges(self) -> list[Record]:
         return [self.search.edge(ends, self.values) or {} for ends in self.search.top.edge_ends(copied=False)]
@@ -235,7 +236,7 @@ class Search:
     def counted(self, values: Assignment) -> dict[str, list[str]]:
         """The units that fulfil each outermost counted block, by its name, in order of key."""
         return {
-            fact.name.name: self._fulfilling(fact, bodies[0], values)
+            fact.name.name: self.fulfilling(fact, bodies[0], values)
             for fact, bodies in self.top.blocks
             if isinstance(fact, Counted)
         }
@@ -335,14 +336,15 @@ class Search:
             case No():
                 return not self._can_hold(bodies[0], values)
             case Counted():
-                return _enough(fact.quantity, len(self._fulfilling(fact, bodies[0], values)), fact.count)
+                return _enough(fact.quantity, len(self.fulfilling(fact, bodies[0], values)), fact.count)
             case ForSome():
                 return _enough(fact.quantity, sum(self._can_hold(body, values) for body in bodies), fact.count)
 
     def _can_hold(self, body: Scope, values: Assignment) -> bool:
         return any(True for _ in self._solutions(body, values))
 
-    def _fulfilling(self, fact: Counted, body: Scope, values: Assignment) -> list[str]:
+    def fulfilling(self, fact: Counted, body: Scope, values: Assignment) -> list[str]:
+        """The units that fulfil a counted block, in order of key."""
         found = {solution[body.units[fact.name]] for solution in self._solutions(body, values)}
         return sorted(found, key=self.graphs.order)
 
