@@ -211,7 +211,7 @@ class Connection:
         try:
             check_version(self._stoppable(self._agent), self.address)
         except BaseException:
-            self._driver.close()
+            self.close()
             raise
 
     @contextmanager

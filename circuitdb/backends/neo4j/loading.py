@@ -71,7 +71,7 @@ def load_model(connection: Connection, tables: NodeTables, *, replace: bool, pro
         where = connection.address.shown
         connection.transaction(lambda transaction: _switch(transaction, tables, where, replace=replace))
     except UnreachableError:
-        raise
+        raise  # what is there already is swept by a later write
     except BaseException:
         with suppress(CircuitdbError):
             connection.write(*_abandon("l.id = $load", {"load": load}))

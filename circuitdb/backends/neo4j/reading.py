@@ -274,7 +274,7 @@ def _typed(columns: Mapping[str, PropertyType]) -> dict[str, pa.DataType]:
 def read_table(
     transaction: neo4j.ManagedTransaction, text: str, parameters: Mapping[str, Any], columns: Mapping[str, pa.DataType]
 ) -> pa.Table:
-    """The rows of a statement as an Arrow table, made piece by piece while they come."""
+    """The rows of a statement, which returns these columns in this order, as an Arrow table made piece by piece."""
     schema = pa.schema(list(columns.items()))
     pieces: list[pa.Table] = []
     rows: list[list[Any]] = []
