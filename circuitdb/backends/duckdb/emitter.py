@@ -363,9 +363,9 @@ def _part_of(condition: exp.Expr) -> float:
             return known.get(column.name, 1 / WIDTH if isinstance(condition.expression, exp.Column) else 0.05)
         case exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
             return 0.3
-        case exp.In():
+        case exp.In() if not condition.args.get("query"):
             return 0.2
-        case exp.Exists():
+        case exp.In() | exp.Exists():
             return 0.1
         case exp.NEQ() | exp.Not():
             return 0.9

@@ -110,7 +110,11 @@ class Expressions(ABC):
         return exp.Is(this=self.value(value), expression=exp.null())
 
     def _over_labels(self, values: Sequence[p.Expression], compare: Callable[..., exp.Expr], *, fold: bool) -> exp.Expr:
-        """A comparison; where a side is a label, whether it holds for one of the unit's labels."""
+        """A comparison; where a side is a label, whether it holds for one of the unit's labels.
+
+        Beside constants a list of units is asked for. `EXISTS` would break DuckDB 2.0 ("INTERNAL Error") within the
+        count of a block, where it is about a unit of the body around and another subquery follows.
+        """
         sides: list[exp.Expr] = []
         tables: list[exp.Expr] = []
         conditions: list[exp.Expr] = []
@@ -125,6 +129,10 @@ class Expressions(ABC):
         comparison = compare(*sides)
         if not tables:
             return comparison
+        labels = [value.of for value in values if is_label(value) and isinstance(value, p.UnitProperty)]
+        if len(labels) == 1 and all(is_label(value) or isinstance(value, p.Constant) for value in values):
+            units = select_of([exp.column("unit_id", tables[0].alias)], tables, [comparison])
+            return exp.In(this=self.value(labels[0]), query=exp.Subquery(this=units))
         return exp.Exists(this=select_of([exp.Literal.number(1)], tables, [*conditions, comparison]))
 
     def _label(self, value: p.Expression) -> tuple[str, exp.Expr, exp.Expr]:

@@ -33,19 +33,18 @@ WHERE
   AND (
     m3.rank <= $p4 AND m3.score > $p5
   )
-  AND EXISTS(
+  AND (
     SELECT
-      1
+      m7.target
+    FROM analogue AS m7
+    WHERE
+      m7.source = e1.target AND m7.rank = 1 AND m7.target_model_id = $p2
+  ) IN (
+    SELECT
+      l5.unit_id
     FROM label AS l5
     WHERE
-      l5.unit_id = (
-        SELECT
-          m6.target
-        FROM analogue AS m6
-        WHERE
-          m6.source = e1.target AND m6.rank = 1 AND m6.target_model_id = $p2
-      )
-      AND CONTAINS(l5.label_folded, $p6)
+      CONTAINS(l5.label_folded, $p6)
   )
 ORDER BY
   score DESC,

@@ -35,12 +35,12 @@ WHERE
   AND e1.source <> e2.source
   AND e1.source <> e3.source
   AND e2.source <> e3.source
-  AND EXISTS(
+  AND e1.target IN (
     SELECT
-      1
+      l8.unit_id
     FROM label AS l8
     WHERE
-      l8.unit_id = e1.target AND CONTAINS(l8.label_folded, $p3)
+      CONTAINS(l8.label_folded, $p3)
   )
   AND (
     e1.top > $p4 AND e1.bottom < $p4

@@ -13,19 +13,19 @@ WHERE
   AND u2.layer = $p1
   AND u3.layer IN ($p2, $p3)
   AND u1.id < u2.id
-  AND EXISTS(
+  AND u1.id IN (
     SELECT
-      1
+      l4.unit_id
     FROM label AS l4
     WHERE
-      l4.unit_id = u1.id AND CONTAINS(l4.label_folded, $p4)
+      CONTAINS(l4.label_folded, $p4)
   )
-  AND EXISTS(
+  AND u2.id IN (
     SELECT
-      1
+      l5.unit_id
     FROM label AS l5
     WHERE
-      l5.unit_id = u2.id AND CONTAINS(l5.label_folded, $p4)
+      CONTAINS(l5.label_folded, $p4)
   )
   AND u1.mean = u2.mean
   AND NOT (
@@ -41,12 +41,16 @@ WHERE
           u2.layer IN ($p2, $p3)
         ) IS TRUE
       )
-      AND EXISTS(
-        SELECT
-          1
-        FROM label AS l6
-        WHERE
-          l6.unit_id = u3.id AND CONTAINS(l6.label_folded, $p4)
+      AND (
+        (
+          u3.id IN (
+            SELECT
+              l6.unit_id
+            FROM label AS l6
+            WHERE
+              CONTAINS(l6.label_folded, $p4)
+          )
+        ) IS TRUE
       )
       AND (
         (
@@ -68,12 +72,16 @@ WHERE
           u1.layer IN ($p2, $p3)
         ) IS TRUE
       )
-      AND EXISTS(
-        SELECT
-          1
-        FROM label AS l7
-        WHERE
-          l7.unit_id = u3.id AND CONTAINS(l7.label_folded, $p4)
+      AND (
+        (
+          u3.id IN (
+            SELECT
+              l7.unit_id
+            FROM label AS l7
+            WHERE
+              CONTAINS(l7.label_folded, $p4)
+          )
+        ) IS TRUE
       )
       AND (
         (
@@ -95,12 +103,16 @@ WHERE
           u2.layer IN ($p2, $p3)
         ) IS TRUE
       )
-      AND EXISTS(
-        SELECT
-          1
-        FROM label AS l8
-        WHERE
-          l8.unit_id = u3.id AND CONTAINS(l8.label_folded, $p4)
+      AND (
+        (
+          u3.id IN (
+            SELECT
+              l8.unit_id
+            FROM label AS l8
+            WHERE
+              CONTAINS(l8.label_folded, $p4)
+          )
+        ) IS TRUE
       )
       AND (
         (
@@ -122,12 +134,16 @@ WHERE
           u1.layer IN ($p2, $p3)
         ) IS TRUE
       )
-      AND EXISTS(
-        SELECT
-          1
-        FROM label AS l9
-        WHERE
-          l9.unit_id = u3.id AND CONTAINS(l9.label_folded, $p4)
+      AND (
+        (
+          u3.id IN (
+            SELECT
+              l9.unit_id
+            FROM label AS l9
+            WHERE
+              CONTAINS(l9.label_folded, $p4)
+          )
+        ) IS TRUE
       )
       AND (
         (

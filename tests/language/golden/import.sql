@@ -3,12 +3,12 @@ SELECT
   NULL AS score
 FROM unit AS u1
 WHERE
-  EXISTS(
+  u1.id IN (
     SELECT
-      1
+      l2.unit_id
     FROM label AS l2
     WHERE
-      l2.unit_id = u1.id AND CONTAINS(l2.label_folded, $p1)
+      CONTAINS(l2.label_folded, $p1)
   )
   AND (
     SELECT

@@ -16,36 +16,40 @@ WHERE
   e1.kind <> 'SKIP'
   AND e2.kind <> 'SKIP'
   AND (
-    EXISTS(
+    e1.source IN (
       SELECT
-        1
+        l3.unit_id
       FROM label AS l3
       WHERE
-        l3.unit_id = e1.source AND l3.label = $p1
+        l3.label = $p1
     )
-    AND EXISTS(
+    AND e1.source IN (
       SELECT
-        1
+        l4.unit_id
       FROM label AS l4
       WHERE
-        l4.unit_id = e1.source AND CONTAINS(l4.label_folded, $p1)
+        CONTAINS(l4.label_folded, $p1)
     )
   )
   AND (
-    EXISTS(
+    e1.target IN (
       SELECT
-        1
+        l5.unit_id
       FROM label AS l5
       WHERE
-        l5.unit_id = e1.target AND l5.label <> $p2
+        l5.label <> $p2
     )
     AND (
-      NOT EXISTS(
-        SELECT
-          1
-        FROM label AS l6
-        WHERE
-          l6.unit_id = e1.target AND l6.label IN ($p3, $p4)
+      NOT (
+        (
+          e1.target IN (
+            SELECT
+              l6.unit_id
+            FROM label AS l6
+            WHERE
+              l6.label IN ($p3, $p4)
+          )
+        ) IS TRUE
       )
     )
   )
@@ -65,12 +69,12 @@ WHERE
       WHERE
         l8.unit_id = e1.source AND l9.unit_id = e1.target AND l8.label = l9.label
     )
-    OR EXISTS(
+    OR e1.target IN (
       SELECT
-        1
+        l10.unit_id
       FROM label AS l10
       WHERE
-        l10.unit_id = e1.target AND l10.label >= $p5
+        l10.label >= $p5
     )
   )
 ORDER BY

@@ -8,21 +8,21 @@ JOIN unit AS u3
   ON e1.source = u3.id
 WHERE
   e1.kind <> 'SKIP'
-  AND EXISTS(
+  AND e1.source IN (
     SELECT
-      1
+      l2.unit_id
     FROM label AS l2
     WHERE
-      l2.unit_id = e1.source AND l2.label = $p1
+      l2.label = $p1
   )
   AND (
     CONTAINS(u3.layer_folded, $p2)
-    OR EXISTS(
+    OR e1.target IN (
       SELECT
-        1
+        l4.unit_id
       FROM label AS l4
       WHERE
-        l4.unit_id = e1.target AND CONTAINS(l4.label_folded, $p3)
+        CONTAINS(l4.label_folded, $p3)
     )
   )
   AND e1.weight > $p4

@@ -3,12 +3,12 @@ SELECT
   NULL AS score
 FROM unit AS u1
 WHERE
-  EXISTS(
+  u1.id IN (
     SELECT
-      1
+      l2.unit_id
     FROM label AS l2
     WHERE
-      l2.unit_id = u1.id AND CONTAINS(l2.label_folded, $p1)
+      CONTAINS(l2.label_folded, $p1)
   )
   AND NOT EXISTS(
     SELECT
@@ -32,12 +32,16 @@ WHERE
       AND (
         e5.rank_in = $p2
         AND (
-          NOT EXISTS(
-            SELECT
-              1
-            FROM label AS l6
-            WHERE
-              l6.unit_id = e5.source AND CONTAINS(l6.label_folded, $p1)
+          NOT (
+            (
+              e5.source IN (
+                SELECT
+                  l6.unit_id
+                FROM label AS l6
+                WHERE
+                  CONTAINS(l6.label_folded, $p1)
+              )
+            ) IS TRUE
           )
         )
       )
