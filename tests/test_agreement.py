@@ -61,7 +61,7 @@ ONCE_WRONG = [
     "weight > a.mean }",
     "find { a +> b as e  for g in rotate(90) at least 1 { g(a) -| b where agreement(e, flip(e)) < 0.9 } }",
     "find { a -> b as e } order by e.weight * 0",
-    'find { c -> a  at most 2 d { d +> a where a.label != "" and hue(120)(d) = missing } }',
+    'find { unit a  at most 2 d { d +> a where a.label = "dog" and hue(120)(d) = missing } }',
 ]
 """Names that blocks share, `every edge` lines that cover blocks, a condition on one of two rows that look alike, a term
 alone in braces, a condition on the length of one of two lists, one agreement in bodies that match differently,
