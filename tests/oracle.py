@@ -193,9 +193,8 @@ class Place:
         return ("analogue" if term.map.name == "analog" else "map"), row
 
     def counted(self, name: str) -> int | None:
-        blocks = [(fact, bodies[0]) for fact, bodies in self.search.top.blocks if isinstance(fact, Counted)]
-        found = (self.search.fulfilling(fact, body, self.values) for fact, body in blocks if fact.name.name == name)
-        return next((len(units) for units in found), None)
+        block = self.search.counted_blocks().get(name)
+        return None if block is None else len(self.search.fulfilling(*block, self.values))
 
     def circuit_edges(self) -> list[Record]:
         return [self.search.edge(ends, self.values) or {} for ends in self.search.top.edge_ends(copied=False)]
@@ -235,11 +234,11 @@ class Search:
 
     def counted(self, values: Assignment) -> dict[str, list[str]]:
         """The units that fulfil each outermost counted block, by its name, in order of key."""
-        return {
-            fact.name.name: self.fulfilling(fact, bodies[0], values)
-            for fact, bodies in self.top.blocks
-            if isinstance(fact, Counted)
-        }
+        return {name: self.fulfilling(*block, values) for name, block in self.counted_blocks().items()}
+
+    def counted_blocks(self) -> dict[str, tuple[Counted, Scope]]:
+        """The outermost counted blocks and their bodies, by name."""
+        return {fact.name.name: (fact, bodies[0]) for fact, bodies in self.top.blocks if isinstance(fact, Counted)}
 
     def _solutions(self, scope: Scope, outer: Assignment) -> Iterator[Assignment]:
         """Every way to give the scope's own units keys so that all its statements hold."""

@@ -129,10 +129,9 @@ class Expressions(ABC):
         comparison = compare(*sides)
         if not tables:
             return comparison
-        labels = [value.of for value in values if is_label(value) and isinstance(value, p.UnitProperty)]
-        if len(labels) == 1 and all(is_label(value) or isinstance(value, p.Constant) for value in values):
+        if len(tables) == 1 and all(is_label(value) or isinstance(value, p.Constant) for value in values):
             units = select_of([exp.column("unit_id", tables[0].alias)], tables, [comparison])
-            return exp.In(this=self.value(labels[0]), query=exp.Subquery(this=units))
+            return exp.In(this=conditions[0].expression, query=exp.Subquery(this=units))
         return exp.Exists(this=select_of([exp.Literal.number(1)], tables, [*conditions, comparison]))
 
     def _label(self, value: p.Expression) -> tuple[str, exp.Expr, exp.Expr]:

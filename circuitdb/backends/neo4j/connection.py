@@ -238,7 +238,7 @@ class Connection:
         """What `work` returns, run in one reading transaction, which may be run again."""
 
         def read(metadata: dict[str, Any]) -> T:
-            with self.errors(), self.session(neo4j.READ_ACCESS) as session:
+            with self.session(neo4j.READ_ACCESS) as session:
                 return session.execute_read(neo4j.unit_of_work(metadata, seconds)(work))
 
         return self._stoppable(read)
@@ -255,7 +255,7 @@ class Connection:
         """What `work` returns, run in one writing transaction; it may be run again where the driver calls that safe."""
 
         def write(metadata: dict[str, Any]) -> T:
-            with self.errors(), self.session(neo4j.WRITE_ACCESS) as session:
+            with self.session(neo4j.WRITE_ACCESS) as session:
                 return session.execute_write(neo4j.unit_of_work(metadata, seconds)(work))
 
         return self._stoppable(write)
@@ -267,7 +267,7 @@ class Connection:
 
     def _agent(self, metadata: dict[str, Any]) -> str:
         """What the server says it is; nothing is tried again."""
-        with self.errors(), self.session(neo4j.READ_ACCESS) as session:
+        with self.session(neo4j.READ_ACCESS) as session:
             return session.run(neo4j.Query("RETURN 1", metadata)).consume().server.agent
 
     def _stoppable(self, work: Callable[[dict[str, Any]], T]) -> T:
@@ -287,18 +287,23 @@ class Connection:
             raise
 
     def _terminate(self, mark: str) -> None:
-        with self.errors(), self.session(neo4j.READ_ACCESS) as session:
+        with self.session(neo4j.READ_ACCESS) as session:
             for record in list(session.run(_MARKED, {"name": _MARK, "mark": mark})):
                 session.run("TERMINATE TRANSACTIONS $id", {"id": record["transactionId"]}).consume()
 
-    def session(self, access: str) -> neo4j.Session:
-        """A session on the database."""
-        return self._driver.session(
-            database=self.address.database,
-            default_access_mode=access,
-            fetch_size=2000,
-            bookmark_manager=self._bookmarks,
-        )
+    @contextmanager
+    def session(self, access: str) -> Iterator[neo4j.Session]:
+        """A session on the database, whose errors are circuitdb's."""
+        with (
+            self.errors(),
+            self._driver.session(
+                database=self.address.database,
+                default_access_mode=access,
+                fetch_size=2000,
+                bookmark_manager=self._bookmarks,
+            ) as session,
+        ):
+            yield session
 
     def close(self) -> None:
         """Close all connections, at once or as soon as nothing unfinished uses them any more."""

@@ -35,10 +35,10 @@ WHERE
   )
   AND (
     SELECT
-      m7.target
-    FROM analogue AS m7
+      m6.target
+    FROM analogue AS m6
     WHERE
-      m7.source = e1.target AND m7.rank = 1 AND m7.target_model_id = $p2
+      m6.source = e1.target AND m6.rank = 1 AND m6.target_model_id = $p2
   ) IN (
     SELECT
       l5.unit_id
